@@ -1,0 +1,45 @@
+// verbs: what duro_call understands. One row a verb; the table is the list of what a client can ask, in
+// process or through the file. Arguments and answers are JSON objects unless said otherwise; times are
+// epoch seconds with three decimals; durations come in as milliseconds; payloads stand as they are.
+// To add a verb: one row here and one function in the file of its subject.
+//
+//   start              {name, input?, id?, version?, start_at_ms?, delay_ms?, attributes?, timeout_ms?,
+//                       on_conflict? "fail"|"existing"|"replace_finished", event? {name, data?}}  -> "id"
+//   start_many         [ {as start}, ... ]                                                      -> ["id", ...]
+//   raise_event        {id, name, data?, dedup_id?}                                             -> true
+//   cancel terminate suspend resume   {id, reason?}                                             -> true
+//   status             {id, execution?}      -> {instance_id, status, output?, error?, custom_status?}
+//   wait               {id}                  -> {instance_id, status, output?, error?} once it has ended
+//   wait_custom_status {id, version}         -> {custom_status?, version} once it is above `version`
+//   wait_for_instances {instances:[ids], mode}  -> {completed:[...], pending:[ids]} (answered when satisfied)
+//   query              {id, name, arg?}      -> the handler's value
+//   kv                 {id, key?}            -> the value, or an object of all
+//   complete_activity  {token, value?}  fail_activity {token, error}                            -> true
+//   delete_instance    {id, force?}          -> {instances_deleted, executions_deleted, events_deleted}
+//   prune_executions   {id, keep_last?, completed_before_ms?}  -> {executions_deleted, events_deleted}
+//   list_instances     {filter?, limit?}     -> {instances:[summary, ...], truncated?}
+//   details            {id}                  -> as API.md 6.2
+//   bulk_status        [ids]                 -> [ {instance_id, status, output?, error?}, ... ]
+//   history            {id, execution?}      -> {events:[...]}
+//   export             {id}                  -> {instance, executions:[{execution_id, events}]}
+//   runtime_metrics    {}                    -> counters of this process
+#ifndef DURO_RUNTIME_VERBS_H
+#define DURO_RUNTIME_VERBS_H
+
+#include "duro.h"
+
+struct duro_runtime;
+
+// Where an answer goes: in time or at once. Exactly one of the two per request.
+void duro__request_answer(duro_request *r, duro_str json);
+void duro__request_fail(duro_request *r, duro_code code, const char *format, ...) DURO_PRINTF(3, 4);
+
+typedef void duro__call_function(struct duro_runtime *rt, duro_request *r, duro_str arguments);
+typedef struct duro__call_verb {
+  const char *name;
+  duro__call_function *run;
+  bool needs_owner; // from a client process it goes through the file
+} duro__call_verb;
+extern const duro__call_verb duro__verbs[]; // ends with a NULL name
+
+#endif

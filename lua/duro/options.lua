@@ -1,0 +1,320 @@
+-- options: the one validator of what callers pass, and the tables that say what every call takes.
+--
+-- A call's options are declared once, as an ordered list of rows {key, type, default=, doc=, ...}; the
+-- same rows check the call, print its help and are compared with types.lua by a spec. An unknown key
+-- or a wrong type is the programmer's fault and raises at the line that called duro; a value out of
+-- range is the world's and comes back as nil, err(invalid_argument).
+-- To add an option: one row. To add a type: one entry in `types`.
+
+local errors = require "duro.errors"
+
+local options = {}
+
+-- Every declared list of rows, by the name of its call, in the order of declaration.
+options.specs = {}
+options.order = {}
+
+
+local UNIT_MS = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000 }
+-- A hundred years: a longer wait is a mistake in the unit.
+local MAX_DURATION_MS = 100 * 365 * 86400000
+-- The year 9999: beyond it dates are no longer written with four digits.
+local MAX_TIME_MS = 253402300799999
+
+local HERE = debug.getinfo(1, "S").source:match("^(.*[/\\])") or "@"
+
+
+--- Raises `message` at the place outside of duro that made the faulty call.
+function options.blame(message)
+  local level = 2
+  local info = debug.getinfo(level, "S")
+  while info and info.source:sub(1, #HERE) == HERE do
+    level = level + 1
+    info = debug.getinfo(level, "S")
+  end
+  error(message, level)
+end
+
+
+-- Edit distance with transpositions, so that 'staus' and 'sttaus' are both one step from 'status'.
+local function distance(a, b)
+  local before, last = nil, {}
+  for j = 0, #b do last[j] = j end
+  for i = 1, #a do
+    local row = { [0] = i }
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        best = math.min(best, before[j - 2] + 1)
+      end
+      row[j] = best
+    end
+    before, last = last, row
+  end
+  return last[#b]
+end
+
+
+--- The known word that `word` was probably meant to be, or nil. Of equally near ones the first.
+function options.nearest(word, known)
+  local best, best_distance = nil, math.max(2, math.floor(#word / 2)) + 1
+  for _, candidate in ipairs(known) do
+    local d = distance(word, candidate)
+    if d < best_distance then best, best_distance = candidate, d end
+  end
+  return best
+end
+
+
+--- " (did you mean 'x'?)", or the list of what is known when nothing is near.
+function options.hint(word, known)
+  local near = type(word) == "string" and options.nearest(word, known)
+  if near then return (" (did you mean '%s'?)"):format(near) end
+  if #known == 0 then return " (it takes no options)" end
+  return (" (known: %s)"):format(table.concat(known, ", "))
+end
+
+
+local function parse_duration_text(text)
+  local total, at = 0, 1
+  repeat
+    local number, unit, after = text:match("^(%d+%.?%d*)(%a+)()", at)
+    if not number or not UNIT_MS[unit] then return nil end
+    total, at = total + tonumber(number) * UNIT_MS[unit], after
+  until at > #text
+  return total
+end
+
+
+-- A whole number that both VMs write without a point.
+local function whole(number)
+  number = math.floor(number + 0.5)
+  return math.tointeger and math.tointeger(number) or number
+end
+
+
+--- Milliseconds of a duration: a number of seconds, or "250ms" "30s" "5m" "2h" "7d" or a sum of those.
+--- nil and what is wrong with it when it is none.
+function options.duration(value)
+  local ms
+  if type(value) == "number" then
+    ms = value * 1000
+  else
+    ms = parse_duration_text(value)
+    if not ms then return nil, ('is no duration: %q (write seconds, or such as "1h30m")'):format(value) end
+  end
+  if ms ~= ms or ms < 0 then return nil, ("must not be negative (is %s)"):format(tostring(value)) end
+  if ms > MAX_DURATION_MS then return nil, ("is longer than 100 years (%s)"):format(tostring(value)) end
+  return whole(ms)
+end
+
+
+--- Milliseconds of a point in time given in epoch seconds; nil and what is wrong with it.
+function options.time(value)
+  local ms = value * 1000
+  if ms ~= ms or ms < 0 or ms > MAX_TIME_MS then
+    return nil, ("is no time in epoch seconds (%s)"):format(tostring(value))
+  end
+  return whole(ms)
+end
+
+
+local function utf8_valid(text)
+  if not text:find("[\128-\255]") then return true end
+  local at = 1
+  while at <= #text do
+    local a, b = text:byte(at, at + 1)
+    local more
+    if a < 0x80 then more = 0
+    elseif a < 0xC2 then return false
+    elseif a < 0xE0 then more = 1
+    elseif a < 0xF0 then more = 2
+    elseif a < 0xF5 then more = 3
+    else return false end
+    if more > 0 and not text:find("^[\128-\191]", at + 1) then return false end
+    if (a == 0xE0 and b < 0xA0) or (a == 0xED and b > 0x9F) -- overlong; a half of a surrogate pair
+      or (a == 0xF0 and b < 0x90) or (a == 0xF4 and b > 0x8F) then -- overlong; above U+10FFFF
+      return false
+    end
+    for i = 2, more do
+      if not text:find("^[\128-\191]", at + i) then return false end
+    end
+    at = at + 1 + more
+  end
+  return true
+end
+
+
+-- Ids and names: UTF-8 without control characters. The core checks again; here the faulty bytes are
+-- still bytes, and not yet a tagged payload.
+local function text_check(max_bytes)
+  return function(value)
+    if value == "" then return nil, "must not be empty" end
+    if #value > max_bytes then
+      return nil, ("is longer than %d bytes (has %d)"):format(max_bytes, #value)
+    end
+    if value:find("[%z\1-\31\127]") then return nil, "has a control character" end
+    if not utf8_valid(value) then return nil, "is not UTF-8" end
+    return value
+  end
+end
+
+
+local function is(...)
+  local accepted = {}
+  for _, name in ipairs { ... } do accepted[name] = true end
+  return function(value) return accepted[type(value)] end
+end
+
+
+local function is_integer(value)
+  return type(value) == "number" and (value % 1 == 0)
+end
+
+
+-- The elements of a list by a check of their own; a single value counts as a list of one.
+local function list_of(element)
+  return function(value)
+    if type(value) ~= "table" then value = { value } end
+    local list = {}
+    for i, item in ipairs(value) do
+      if not element.accepts(item) then
+        options.blame(("element %d must be %s, got %s"):format(i, element.says, type(item)))
+      end
+      local problem
+      list[i], problem = element.convert(item)
+      if list[i] == nil then return nil, ("%s (element %d)"):format(problem, i) end
+    end
+    return list
+  end
+end
+
+
+local function attributes_check(value)
+  for key, item in pairs(value) do
+    if type(key) ~= "string" then options.blame("the keys of attributes must be strings") end
+    local kind = type(item)
+    if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+      options.blame(("attribute '%s' must be a string, number or boolean, got %s"):format(key, kind))
+    end
+  end
+  return value
+end
+
+
+local function same(value) return value end
+
+
+-- What a value may be. accepts: its type is right (else it raises); convert: the value as the core
+-- takes it, or nil and what is wrong; suffix: what the key gets when its unit changes.
+local types = {
+  any = { says = "any value", accepts = function() return true end, convert = same },
+  string = { says = "a string", accepts = is "string", convert = same },
+  boolean = { says = "a boolean", accepts = is "boolean", convert = same },
+  number = { says = "a number", accepts = is "number", convert = same },
+  integer = { says = "an integer", accepts = is_integer, convert = whole },
+  table = { says = "a table", accepts = is "table", convert = same },
+  ["function"] = { says = "a function", accepts = is "function", convert = same },
+  duration = { says = 'a duration (a number of seconds, or such as "1h30m")',
+    accepts = is("number", "string"), convert = options.duration, suffix = "_ms" },
+  time = { says = "a time (epoch seconds)", accepts = is "number", convert = options.time, suffix = "_ms" },
+  id = { says = "a string", accepts = is "string", convert = text_check(1024) },
+  name = { says = "a string", accepts = is "string", convert = text_check(128) },
+  attributes = { says = "a flat table", accepts = is "table", convert = attributes_check },
+}
+-- Ids that a person or program chooses are shorter than those derived for children.
+types.new_id = { says = "a string", accepts = is "string", convert = text_check(256) }
+types.ids = { says = "an array of ids", accepts = is "table", convert = list_of(types.id) }
+types.strings = { says = "a string or an array of strings", accepts = is("string", "table"),
+  convert = list_of(types.string) }
+options.types = types
+
+
+local function keys_of(rows)
+  local keys = {}
+  for i, row in ipairs(rows) do keys[i] = row[1] end
+  return keys
+end
+
+
+--- Declares what the call `name` takes: rows {key, type, default=, required=, min=, max=, one_of=,
+--- as=, doc=}. `as` is the key that the core knows it by. Gives the spec, for `check`.
+function options.spec(name, rows)
+  local spec = { name = name, rows = rows, keys = keys_of(rows), by_key = {} }
+  for _, row in ipairs(rows) do
+    assert(types[row[2]], row[2])
+    spec.by_key[row[1]] = row
+  end
+  options.specs[name] = spec
+  options.order[#options.order + 1] = name
+  return spec
+end
+
+
+local function invalid(format, ...)
+  return nil, errors.new("invalid_argument", format:format(...))
+end
+
+
+local function checked_value(row, value, what)
+  local kind = types[row[2]]
+  if not kind.accepts(value) then
+    options.blame(("%s must be %s, got %s"):format(what, kind.says, type(value)))
+  end
+  local converted, problem = kind.convert(value)
+  if converted == nil and value ~= nil then return invalid("%s %s", what, problem) end
+  if row.one_of then
+    local known = false
+    for _, word in ipairs(row.one_of) do known = known or word == value end
+    if not known then
+      return invalid("%s must be one of: %s%s (is '%s')", what, table.concat(row.one_of, ", "), "", value)
+    end
+  end
+  if (row.min and converted < row.min) or (row.max and converted > row.max) then
+    return invalid("%s must be %s (is %s)", what,
+      row.max and ("between %s and %s"):format(row.min or 0, row.max) or ("at least %s"):format(row.min),
+      tostring(value))
+  end
+  return converted
+end
+
+
+--- Checks one positional argument. Raises when its type is wrong; nil, err when its value is.
+function options.argument(value, kind, what, row)
+  return checked_value({ what, kind, min = row and row.min, max = row and row.max,
+    one_of = row and row.one_of }, value, what)
+end
+
+
+--- Checks the table `given` (nil: empty) against a spec. Gives a new table with the defaults filled in
+--- and durations and times in milliseconds (their keys end in _ms), or nil, err(invalid_argument).
+function options.check(spec, given)
+  if given == nil then given = {} end
+  if type(given) ~= "table" then
+    options.blame(("the options of %s must be a table, got %s"):format(spec.name, type(given)))
+  end
+  for key in pairs(given) do
+    if not spec.by_key[key] then
+      options.blame(("unknown option '%s'%s"):format(tostring(key), options.hint(key, spec.keys)))
+    end
+  end
+  local values = {}
+  for _, row in ipairs(spec.rows) do
+    local key = row[1]
+    local value = given[key]
+    if value == nil then value = row.default end
+    if value == nil and row.required then
+      options.blame(("option '%s' is required"):format(key))
+    end
+    if value ~= nil then
+      local converted, err = checked_value(row, value, ("option '%s'"):format(key))
+      if err then return nil, err end
+      values[row.as or key .. (types[row[2]].suffix or "")] = converted
+    end
+  end
+  return values
+end
+
+
+return options

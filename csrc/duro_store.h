@@ -27,6 +27,7 @@ typedef struct duro_store_options {
   int64_t now_ms;
   int64_t feed_retention_ms;
   int64_t feed_max_bytes;
+  int64_t rollup_retention_ms; // counters by minute older than this are removed; 0 = none is
   void (*log)(void *user, const char *level, const char *message);
   void *log_user;
 } duro_store_options;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #if defined(__GNUC__)
-#define DURO_EXPORT __attribute__((visibility("default")))
+#define DURO_EXPORT                     __attribute__((visibility("default")))
 #define DURO_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
 #else
 #define DURO_EXPORT
@@ -26,13 +26,11 @@ typedef struct duro_str {
 } duro_str;
 
 #define DURO_STR(literal) ((duro_str){"" literal, sizeof(literal) - 1})
-#define DURO_NONE ((duro_str){NULL, 0})
+#define DURO_NONE         ((duro_str){NULL, 0})
 // For printf: "%.*s", DURO_FMT(s)
 #define DURO_FMT(s) (int)(s).n, (s).p ? (s).p : ""
 
-static inline duro_str duro_str_from(const char *z) {
-  return (duro_str){z, z ? strlen(z) : 0};
-}
+static inline duro_str duro_str_from(const char *z) { return (duro_str){z, z ? strlen(z) : 0}; }
 static inline bool duro_str_equal(duro_str a, duro_str b) {
   return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
@@ -53,9 +51,7 @@ typedef struct duro_buf {
 // Makes room for `more` further bytes; false (and oom set) when memory is out.
 bool duro_buf_reserve(duro_buf *b, size_t more);
 void duro_buf_free(duro_buf *b);
-static inline void duro_buf_clear(duro_buf *b) {
-  b->n = 0;
-}
+static inline void duro_buf_clear(duro_buf *b) { b->n = 0; }
 static inline void duro_buf_add(duro_buf *b, const void *p, size_t n) {
   if (b->cap - b->n < n && !duro_buf_reserve(b, n)) return;
   if (n) memcpy(b->p + b->n, p, n);
@@ -66,9 +62,7 @@ static inline void duro_buf_add_char(duro_buf *b, char c) {
   b->p[b->n++] = c;
 }
 #define duro_buf_add_lit(b, literal) duro_buf_add((b), "" literal, sizeof(literal) - 1)
-static inline void duro_buf_add_str(duro_buf *b, duro_str s) {
-  duro_buf_add(b, s.p, s.n);
-}
+static inline void duro_buf_add_str(duro_buf *b, duro_str s) { duro_buf_add(b, s.p, s.n); }
 void duro_buf_add_int(duro_buf *b, int64_t value);
 void duro_buf_printf(duro_buf *b, const char *format, ...) DURO_PRINTF(2, 3);
 static inline duro_str duro_buf_str(const duro_buf *b) {
@@ -82,8 +76,10 @@ typedef struct duro_arena {
   bool oom;
 } duro_arena;
 
-void *duro_arena_alloc(duro_arena *a, size_t n); // 16-byte aligned, not zeroed; NULL and oom when out
-duro_str duro_arena_dup(duro_arena *a, duro_str s); // NUL-terminated copy; absent stays absent
+// 16-byte aligned, not zeroed; NULL and oom when memory is out.
+void *duro_arena_alloc(duro_arena *a, size_t n);
+// A NUL-terminated copy; absent stays absent.
+duro_str duro_arena_dup(duro_arena *a, duro_str s);
 void duro_arena_reset(duro_arena *a);
 void duro_arena_free(duro_arena *a);
 

@@ -4,12 +4,13 @@
 
 #include "base/bytes.h"
 
-int64_t duro_clock_wall_ms(void);      // epoch milliseconds
+int64_t duro_clock_wall_ms(void); // epoch milliseconds
 uint64_t duro_clock_monotonic_ns(void);
-void duro_random_bytes(void *p, size_t n); // from the system; never fails (falls back to clock and pid)
+void duro_random_bytes(void *p,
+                       size_t n); // from the system; never fails (falls back to clock and pid)
 
 // A time-ordered UUID (version 7, RFC 9562): 36 characters and a NUL. `ms` is the time part; ids made
-// in the same millisecond by one process still ascend.
+// in the same millisecond by one thread still ascend.
 #define DURO_UUID_SIZE 37
 void duro_uuid7(char out[DURO_UUID_SIZE], int64_t ms);
 // A random 128-bit run id as 32 hex digits and a NUL.

@@ -44,18 +44,20 @@ typedef enum duro_code {
 
 typedef struct duro_error {
   duro_code code;
-  char *message;            // owned; a sentence that names the thing and, where there is one, the remedy
-  char *data;               // owned JSON text, or NULL
+  char *message; // owned; a sentence that names the thing and, where there is one, the remedy
+  char *data;    // owned JSON text, or NULL
   struct duro_error *cause; // owned, or NULL
 } duro_error;
 
-const char *duro_code_string(duro_code code);   // "not_found"; "ok" for 0
+const char *duro_code_string(duro_code code); // "not_found"; "ok" for 0
 const char *duro_code_sentence(duro_code code);
 bool duro_code_retryable(duro_code code);
 // The code of a stable string; DURO_FAILED for a string that is not one of ours (a user's own code).
 duro_code duro_code_from(duro_str string);
 
-// Fills *err (freeing what was there) and returns `code`, so that `return duro_fail(...)` reads well.
+// Fills *err (freeing what was there; the arguments may point into it) and returns `code`, so that
+// `return duro_fail(...)` reads well. Without memory the object is a static one: the same code, with
+// the code's sentence as its message.
 duro_code duro_fail(duro_error **err, duro_code code, const char *format, ...) DURO_PRINTF(3, 4);
 // The same, with *err so far as the cause.
 duro_code duro_fail_caused(duro_error **err, duro_code code, const char *format, ...)

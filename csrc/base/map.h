@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 
+// The same on every machine and in every version: files depend on it. Not for use against attackers.
 uint64_t duro_hash_bytes(const void *p, size_t n);
 uint64_t duro_hash_int(uint64_t x);
 
@@ -21,8 +22,9 @@ typedef struct duro_map {
 } duro_map; // zero-initialise
 
 void *duro_map_get(const duro_map *m, duro_str key);
-bool duro_map_put(duro_map *m, duro_str key, void *value); // replaces; false when memory is out
-void *duro_map_remove(duro_map *m, duro_str key);          // the value that was there, or NULL
+bool duro_map_put(duro_map *m, duro_str key,
+                  void *value);                   // replaces (NULL removes); false: no memory
+void *duro_map_remove(duro_map *m, duro_str key); // the value that was there, or NULL
 void *duro_map_get_int(const duro_map *m, int64_t key);
 bool duro_map_put_int(duro_map *m, int64_t key, void *value);
 void *duro_map_remove_int(duro_map *m, int64_t key);

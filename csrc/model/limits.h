@@ -9,7 +9,9 @@
 #define DURO_MAX_PAYLOAD_DEPTH 200    // nesting of tables; Lua's C stack holds 200 levels
 #define DURO_MAX_CUSTOM_STATUS_BYTES (256 * 1024) // shown in every list row
 #define DURO_MAX_KV_KEYS 10000        // carried whole over continue-as-new
+#define DURO_MAX_KV_KEY_BYTES 1024    // a key may be an instance id; it is repeated in each event
 #define DURO_MAX_KV_VALUE_BYTES (1024 * 1024)
+#define DURO_MAX_CARRY_BYTES (256 * 1024 * 1024) // over continue-as-new, in one event: below SQLite's 1 GB row
 #define DURO_MAX_ATTRIBUTES 64        // each is an index row
 #define DURO_MAX_ATTRIBUTE_BYTES 1024
 #define DURO_MAX_REASON_BYTES (64 * 1024)

@@ -59,6 +59,7 @@ typedef struct duro__open {
   duro_str queue;        // activity: served elsewhere; absent = here
   int64_t bound_event;   // wait: the event_received it holds, 0 = none
   void *runtime;         // the runtime's own (its job); NULL after load
+  duro_str heartbeat;    // JSON details of the newest heartbeat, absent = none (not in history)
 } duro__open;
 
 // --- What a turn leaves for the runtime to do ---
@@ -105,6 +106,8 @@ typedef struct duro__turn_result {
 // `instance_id` is copied. The exec starts empty: give it a history, or an ORCHESTRATION_STARTED arrival.
 duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id, int64_t execution_id);
 void duro__exec_free(duro__exec *x); // ends the program
+// Gives back what only a running turn needs, for an exec that will idle. The last turn's result ends.
+void duro__exec_trim(duro__exec *x);
 
 // Rebuilds the state from history by running the program against it. DURO_OK: the program stands where
 // the history ends. DURO_NONDETERMINISM: *mismatch tells (caller frees with duro__mismatch_free); the
@@ -121,6 +124,10 @@ void duro__mismatch_free(duro__mismatch *m);
 
 // --- A live turn: begin, apply any number of arrivals, end ---
 void duro__exec_turn_begin(duro__exec *x, int64_t now_ms);
+// Before orchestration_started is applied: its code does not begin yet, but with the next arrival; when
+// that is cancel_requested, orchestration_terminated or the timeout, the code never runs. Replay does
+// the same (the started event says so in its reason).
+void duro__exec_hold_begin(duro__exec *x);
 // Applies one arrival (an event of group A without id). *recorded: false when it changed nothing
 // (late, duplicate, unknown source, after the end). Kinds and what they need:
 //   orchestration_started (everything), activity_completed {source, output},
@@ -144,6 +151,9 @@ duro__due_kind duro__exec_take_due(duro__exec *x, int64_t now_ms, int64_t *task,
 // Sets or clears (0) volatile_due_ms of a running activity.
 void duro__exec_set_volatile_due(duro__exec *x, int64_t task, int64_t due_ms);
 
+// Keeps a copy of the details of a running activity's heartbeat, for its next attempt.
+duro_code duro__exec_set_heartbeat(duro__exec *x, int64_t task, duro_str details, duro_error **err);
+
 // --- Looking ---
 duro__open *duro__exec_open(duro__exec *x, int64_t task); // NULL: not open
 duro__open *duro__exec_open_next(duro__exec *x, int64_t after_id); // in id order; start with 0
@@ -166,6 +176,7 @@ bool duro__exec_kv_next(const duro__exec *x, duro_str after, duro_str *key, duro
 // What waits in the mailbox, in order; *at starts 0.
 bool duro__exec_mailbox_next(const duro__exec *x, size_t *at, duro_str *name, duro_str *data,
                              int64_t *event_id);
+int64_t duro__exec_parent_event_id(const duro__exec *x); // in the parent; 0 for a root
 int64_t duro__exec_deadline_ms(const duro__exec *x); // of the whole instance (started.deadline), 0 = none
 size_t duro__exec_memory_bytes(const duro__exec *x); // an estimate
 

@@ -14,6 +14,7 @@
 #ifndef DURO_RUNTIME_INTERNAL_H
 #define DURO_RUNTIME_INTERNAL_H
 
+#include <stdlib.h>
 #include <uv.h>
 
 #include "base/map.h"
@@ -32,10 +33,12 @@ typedef struct duro__batch duro__batch;
     type *items;                                                                                   \
     size_t count, capacity;                                                                        \
   }
-void *duro__vec_grow(void *items, size_t *count, size_t *capacity, size_t item_size);
+// `items` is the address of the array's pointer. Adds one zeroed item; false when memory is out.
+bool duro__vec_room(void *items, size_t *count, size_t *capacity, size_t item_size);
 #define duro__vec_push(v)                                                                          \
-  ((v)->items = duro__vec_grow((v)->items, &(v)->count, &(v)->capacity, sizeof *(v)->items),       \
-   &(v)->items[(v)->count - 1])
+  (duro__vec_room(&(v)->items, &(v)->count, &(v)->capacity, sizeof *(v)->items)                    \
+       ? &(v)->items[(v)->count - 1]                                                               \
+       : NULL)
 
 // --- Registered code (registry.c) ---
 typedef struct duro__code {
@@ -63,14 +66,20 @@ struct duro__instance {
 
   duro_message *inbox_head, *inbox_tail;
   size_t inbox_count;
+  size_t parked_count; // messages that wait as rows because it is suspended, stalled or pending
   bool ready;        // in the ready queue
   bool needs_insert; // its row is not in any batch yet
   bool gone;         // ended or deleted: leaves memory with its last batch
   bool doomed;       // touched by a failed batch: to be dropped and loaded again
+  bool foreign_vm;   // the other VM began it: kept and managed, not run
+  bool start_due;    // a pending one whose time has come
+  bool deadline_sent; // its whole timeout is in the inbox
+  bool stale_code;   // its coroutine is to be dropped and replayed before the next turn
+  bool waits_commit; // cannot run before its batches are durable
   int64_t last_batch; // newest batch that names it
   int64_t last_seq;   // newest journal row; may be dropped once folded
   int batches;        // unfinished batches that name it
-  int jobs;           // duro_jobs of it that exist
+  duro_job *jobs;     // those that exist, by `sibling`
   int64_t due_ms;     // in the due heap; DURO_NEVER = not in it
   size_t due_index;
   int64_t shown_at_ms; // time of its newest committed turn
@@ -105,13 +114,14 @@ struct duro__batch {
   DURO__VEC(duro_request *) requests; // answered with `answer` when durable
   duro_message *consumed;             // kept until durable: what a failed batch gives back
   size_t turn_count;
-  bool committed;
+  bool poisoned; // something its turns needed could not be read: it must not be stored
   duro_code code;
   duro_error *error;
 };
 
-// --- The store thread (writer.c) ---
-// Commands run in order on one thread; `done` is called on the loop thread.
+// --- The store thread and the helper thread (writer.c) ---
+// Commands of one worker run in order on its thread; `done` is called on the loop thread. The store
+// thread owns the write connection; the helper does what may take long: checkpoints, scanning reads.
 typedef struct duro__command duro__command;
 struct duro__command {
   duro__command *next;
@@ -125,7 +135,8 @@ struct duro__command {
   duro_arena arena;
 };
 
-typedef struct duro__writer {
+typedef struct duro__worker {
+  duro_runtime *rt;
   uv_thread_t thread;
   bool started;
   uv_mutex_t lock; // guards the two queues and `stop`
@@ -133,7 +144,7 @@ typedef struct duro__writer {
   duro__command *todo_head, *todo_tail;
   duro__command *done_head, *done_tail;
   bool stop;
-} duro__writer;
+} duro__worker;
 
 // --- Requests: calls of clients (requests.c) ---
 struct duro_request {
@@ -143,16 +154,30 @@ struct duro_request {
   duro_error *error;
   duro_buf answer;
   int64_t row_id;            // it came through the file: the answer goes there
+  bool row_stored;           // ... and is in a batch already
+  bool row_deleted;          // ... where nobody waits for it: its row just goes
+  duro__call_function *again; // not done when its batch is durable, but run again (with again_args)
+  duro_buf again_args;
   duro_job *awaiting;        // the job to wake when it is done
   void (*on_done)(duro_request *r, void *user); // runtime-internal continuation
   void *user;
-  duro_request *next;        // in rt->waiters
+  duro_request *next, *prev; // in rt->waiters or rt->posted
+  duro_request **list;       // which of them; NULL: in none
+  struct duro__wait *waits;  // the instances it waits for (verbs_wait.c)
   int wait_kind;             // duro__wait_kind while it waits
   DURO__VEC(int64_t) wait_keys;
   DURO__VEC(duro_str) wait_ids; // owned
   int64_t wait_number;
   bool wait_any;
 };
+
+// One instance that a request waits for; in rt->wait_lists by the instance's key.
+typedef struct duro__wait {
+  duro_request *request;
+  int64_t key;
+  struct duro__wait *next;            // of the same instance
+  struct duro__wait *next_of_request;
+} duro__wait;
 
 // --- Jobs (jobs.c) ---
 typedef enum duro__job_state {
@@ -165,7 +190,8 @@ typedef enum duro__job_state {
 
 struct duro_job {
   duro_runtime *rt;
-  duro_job *next, *prev; // ready or woken queue; else the list of running ones
+  duro_job *next, *prev; // in the ready or the woken queue
+  duro_job *sibling;     // the next one of its instance, or of rt->orphans
   duro_job_info info;
   duro__job_state state;
   int64_t instance_key, execution_id, task;
@@ -175,10 +201,11 @@ struct duro_job {
   duro_request *awaited;
   int64_t sleep_until_ms;
   size_t sleep_index;
-  int64_t heartbeat_timeout_ms, attempt_deadline_ms;
+  bool taken; // by the host
+  int64_t heartbeat_timeout_ms, attempt_timeout_ms, attempt_deadline_ms;
   duro_buf heartbeat;
   void *user;
-  char *bytes; // owned text of info
+  // The text of `info` follows in the same allocation.
 };
 
 typedef struct duro__job_queue {
@@ -206,6 +233,7 @@ typedef struct duro__watch {
   uv_cond_t wake;
   bool stop;
   uint64_t turn_started_ns; // 0: no turn is running
+  int64_t epoch;
   char instance_id[DURO_MAX_DERIVED_ID_BYTES + 1];
   bool noted;
 } duro__watch;
@@ -245,19 +273,26 @@ struct duro_runtime {
   DURO__VEC(duro_job *) sleeping;  // binary heap by sleep_until_ms
   // What the store says is due (timers.c): the cursor of the sweep under way, and when to sweep next.
   bool sweeping;
-  int64_t sweep_wake_ms, sweep_key, sweep_now_ms, next_sweep_ms;
+  int64_t sweep_wake_ms, sweep_key, sweep_now_ms, next_sweep_ms, swept_to_ms;
 
   duro__batch *open; // NULL when empty
   duro__batch *flight_head, *flight_tail;
   int in_flight;
+  int64_t sealed_batch; // the newest one handed over: what the next one names as its predecessor
   duro__batch *batch_pool;
   // A fault of the store: no turns until it is probed.
-  bool fault;
-  int64_t fault_retry_ns, fault_delay_ns;
+  bool fault, probing;
+  uint64_t fault_retry_ns, fault_delay_ns;
+  uint64_t resume_ns; // after a fault: no turns before this moment; 0 = none
+  duro__batch *failed_head, *failed_tail; // until the probe tells which of them are durable after all
+  int64_t recheck_after_key;
+  bool recheck_stalled; // code was registered: stalled instances may go on
+  duro_message *kept; // results and calls of dropped instances, to be delivered again
   bool verify_ids; // the last fault was a taken id: check derived ids too
   DURO__VEC(int64_t) reload; // keys to load again
 
-  duro__writer writer;
+  duro__worker writer, helper;
+  bool checkpointing;
   bool folding;
   uint64_t last_fold_ns;
   DURO__VEC(duro_request *) want_fold; // reads that wait for the projection (on_done continues them)
@@ -266,17 +301,22 @@ struct duro_runtime {
   size_t jobs_running; // taken by the host and neither ended, nor asleep, nor waiting
   size_t jobs_out;     // taken by the host and not ended
   size_t jobs_idle;    // of these: asleep or deferred (they wait for the passing of time)
-  duro_map jobs_by_key; // instance key -> list of its jobs is walked through `all_jobs`
-  duro_job *all_jobs;  // every job that exists, by `prev`/`next` when in no queue
+  duro_job *orphans;   // whose instance is not in memory, by `sibling`
 
-  duro_request *waiters;
+  duro_request *waiters;     // wait_kind tells for what
+  duro_map wait_lists;       // instance key -> first duro__wait
+  duro_request *posted;      // role client: wait for the owner's answer (remote.c)
+  struct duro__remote *remote; // role client: posts under way and the state of polling
+  struct duro__served *served; // the owner: rows under way, and answered ones nobody fetched (clients.c)
   int64_t last_request_row; // requests of clients handled so far
   int64_t data_version;
   uint64_t last_poll_ns;
 
   duro_map counts; // name -> duro__name_counts
   DURO__VEC(duro__name_counts *) dirty_counts;
+  duro__name_counts *last_counts; // the one asked for last
   duro_prng prng;  // for run ids
+  duro_buf scratch; // within one function only
   uint64_t started_ns;
   struct {
     int64_t turns, replays, commits, activities, timers, events, started, completed, failed, cancelled;
@@ -289,6 +329,10 @@ struct duro_runtime {
   bool did_something; // in this step
   duro__watch watch;
 };
+
+// --- open.c ---
+// Everything an owner does once it has its place: marks, recovery, the first sweep.
+duro_code duro__become_owner(duro_runtime *rt, duro_error **err);
 
 // --- clock (loop.c) ---
 int64_t duro__now(duro_runtime *rt); // the runtime's time; never goes back
@@ -323,6 +367,12 @@ void duro__instance_ready(duro_runtime *rt, duro__instance *i);
 duro__instance *duro__instance_next_ready(duro_runtime *rt);
 // Hands a message over (owned). Wakes it; or, when it cannot run, makes the message a row.
 void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m);
+// Its exec with code (fresh, before any history), or, for what must be ended without its code, without.
+duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_code, duro_error **err);
+// ... and for one whose code will not even begin: it takes its start, and what ends it.
+duro_code duro__instance_exec_held(duro_runtime *rt, duro__instance *i, duro_error **err);
+duro_code duro__instance_scan(duro_runtime *rt, duro__instance *i, duro_error **err); // state, no code
+bool duro__instance_parked(const duro__instance *i);
 void duro__instance_drop(duro_runtime *rt, duro__instance *i); // out of memory; must have nothing in flight
 void duro__instance_touch(duro_runtime *rt, duro__instance *i); // used: to the young end
 void duro__evict(duro_runtime *rt);                            // over max_live_instances
@@ -334,10 +384,16 @@ void duro__code_replaced(duro_runtime *rt, duro_str name, duro_str version); // 
 
 // --- turn.c ---
 void duro__turn_run(duro_runtime *rt, duro__instance *i);
+void duro__instance_unstall(duro_runtime *rt, duro__instance *i);
 void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, const char *message);
+
+// Adds the instance's row to the batch; `result` (its turn in this batch) may already end it, or NULL.
+void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                           const duro__turn_result *result);
 
 // --- timers.c ---
 void duro__due_update(duro_runtime *rt, duro__instance *i); // its earliest due time may have changed
+void duro__due_at(duro_runtime *rt, duro__instance *i, int64_t due_ms);
 void duro__due_remove(duro_runtime *rt, duro__instance *i);
 int64_t duro__due_next_ms(duro_runtime *rt);
 bool duro__timers_fire(duro_runtime *rt); // everything due now; true when something was
@@ -349,9 +405,12 @@ duro__batch *duro__batch_open(duro_runtime *rt); // the one being filled; NULL w
 void duro__batch_touch(duro_runtime *rt, duro__batch *b, duro__instance *i);
 void duro__batch_answer(duro_runtime *rt, duro__batch *b, duro_request *r); // when durable
 void duro__batch_add_message(duro_runtime *rt, duro__batch *b, duro_message *m); // as a row; sets row_id
+size_t duro__batch_limit(const duro_runtime *rt);
+bool duro__batch_full(const duro_runtime *rt);
 bool duro__batches_turn(duro_runtime *rt);   // seals what is due; true when something was handed over
 void duro__batch_finished(duro_runtime *rt, duro__batch *b); // loop thread, from the writer
-bool duro__fault_retry(duro_runtime *rt);
+bool duro__fault_turn(duro_runtime *rt); // goes on after a fault when it is time
+void duro__batch_poison(duro_runtime *rt, duro_error *err); // owned
 void duro__batches_free(duro_runtime *rt);
 
 // --- writer.c ---
@@ -359,7 +418,8 @@ duro_code duro__writer_start(duro_runtime *rt, duro_error **err);
 void duro__writer_stop(duro_runtime *rt); // runs what is queued, then joins
 duro__command *duro__command_new(void (*run)(duro_runtime *, duro__command *),
                                  void (*done)(duro_runtime *, duro__command *));
-void duro__writer_push(duro_runtime *rt, duro__command *c);
+void duro__writer_push(duro_runtime *rt, duro__command *c); // to the store thread
+void duro__helper_push(duro_runtime *rt, duro__command *c);
 bool duro__writer_collect(duro_runtime *rt); // loop thread: calls `done` of what is finished
 // Runs `then` once everything committed so far is in the projection (at once when it is).
 void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
@@ -369,8 +429,10 @@ void duro__fold_turn(duro_runtime *rt); // starts folding when it is time
 // --- jobs.c ---
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *open); // after its commit
 void duro__job_cancel(duro_runtime *rt, duro_job *job);
+void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task);
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i);  // its instance leaves memory
 void duro__jobs_attach(duro_runtime *rt, duro__instance *i);  // and comes back: finds its running ones
+void duro__job_arm(duro_runtime *rt, duro_job *job); // its attempt and heartbeat timeouts
 void duro__job_wake(duro_runtime *rt, duro_job *job);
 bool duro__sleepers_wake(duro_runtime *rt);
 int64_t duro__sleepers_next_ms(duro_runtime *rt);
@@ -379,22 +441,39 @@ void duro__jobs_free(duro_runtime *rt);
 // --- requests.c ---
 duro_request *duro__request_new(duro_runtime *rt);
 void duro__request_take_error(duro_request *r, duro_code code, duro_error *err); // owned
+void duro__request_durable(duro_request *r); // its batch is stored: done, with the answer it has
 void duro__waiters_notify(duro_runtime *rt, duro__instance *i); // its committed state changed
 void duro__waiters_free(duro_runtime *rt);
+// The request's effect joins `b`. One that came through the file gets its answer into the same batch, so
+// that a crash cannot make it happen twice: duro__batch_answer calls this first, with r->answer filled.
+void duro__request_joins(duro_runtime *rt, duro__batch *b, duro_request *r);
+// The token of a deferred attempt (duro_job_defer writes it, complete_activity reads it).
+void duro__token_write(duro_buf *b, int64_t instance_key, int64_t execution_id, int64_t task,
+                       int64_t attempt);
 
 // --- clients.c (another process) ---
 bool duro__clients_poll(duro_runtime *rt);  // the owner: takes requests out of the file
 bool duro__client_step(duro_runtime *rt);   // a client: looks for answers; may take over
-int64_t duro__client_poll_ms(const duro_runtime *rt);
+int64_t duro__client_poll_ms(const duro_runtime *rt); // until either looks again, or DURO_NEVER
+void duro__clients_free(duro_runtime *rt);  // both sides
+// A client's call of a verb that needs the owner: through the file (remote.c).
+void duro__remote_call(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
+                       duro_str arguments);
 
 // --- owner.c ---
+// The kernel's lock alone (before the store may create or migrate the file); waits up to lease_wait_ms.
+duro_code duro__owner_lock(duro_runtime *rt, duro_error **err); // busy names the owner
+// The lock, when it is not held yet, and the lease row with a new epoch.
 duro_code duro__owner_acquire(duro_runtime *rt, duro_error **err); // busy names the owner
+bool duro__owner_lives(duro_runtime *rt); // for a client: somebody owns the file now
 void duro__owner_release(duro_runtime *rt);
 void duro__owner_renew(duro_runtime *rt); // when it is time
 
 // --- metrics.c ---
 void duro__count(duro_runtime *rt, duro_str name, duro__metric metric, int64_t delta);
 void duro__counts_to_batch(duro_runtime *rt, duro__batch *b);
+void duro__counts_free(duro_runtime *rt);
+void duro__counts_free(duro_runtime *rt);
 
 // --- watchdog.c ---
 duro_code duro__watchdog_start(duro_runtime *rt, duro_error **err);

@@ -44,6 +44,7 @@
   X(counters, READ, MAY)                                                                           \
   X(stats, READ, MAY)                                                                              \
   X(owner_figures, READ, MAY)                                                                      \
+  X(note, WRITE, MAY)                                                                              \
   X(prune, WRITE, MAY)
 
 typedef enum duro__verb {
@@ -81,8 +82,9 @@ duro_code duro__store_fold(duro__store *s, int64_t epoch, int64_t now_ms, size_t
 duro_code duro__store_checkpoint(duro__store *s, duro_error **err);
 duro_code duro__store_load(duro__store *s, int64_t key, duro_arena *arena, duro_loaded *out,
                            duro_error **err);
-duro_code duro__store_due(duro__store *s, int64_t now_ms, size_t limit, duro_arena *arena,
-                          duro_instance_rows *out, int64_t *next_ms, duro_error **err);
+duro_code duro__store_due(duro__store *s, int64_t now_ms, int64_t after_wake_ms, int64_t after_key,
+                          size_t limit, duro_arena *arena, duro_instance_rows *out,
+                          int64_t *next_ms, duro_error **err);
 duro_code duro__store_messages(duro__store *s, int64_t key, duro_arena *arena,
                                duro_message_row **out, size_t *count, duro_error **err);
 duro_code duro__store_post(duro__store *s, duro_post *post, duro_error **err);
@@ -118,6 +120,7 @@ duro_code duro__store_counters(duro__store *s, int64_t from_ms, int64_t to_ms, b
 duro_code duro__store_stats(duro__store *s, duro_store_stats *out, duro_error **err);
 duro_code duro__store_owner_figures(duro__store *s, duro_arena *arena, duro_str *json,
                                     duro_error **err);
+duro_code duro__store_note(duro__store *s, int64_t epoch, duro_str owner_figures, duro_error **err);
 duro_code duro__store_prune(duro__store *s, int64_t epoch, int64_t key, int64_t keep_last,
                             int64_t completed_before_ms, int64_t *executions, int64_t *events,
                             duro_error **err);

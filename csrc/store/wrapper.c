@@ -226,9 +226,10 @@ duro_code duro__store_load(duro__store *s, int64_t key, duro_arena *arena, duro_
   PASS(load, key, arena, out, err);
 }
 
-duro_code duro__store_due(duro__store *s, int64_t now_ms, size_t limit, duro_arena *arena,
-                          duro_instance_rows *out, int64_t *next_ms, duro_error **err) {
-  PASS(due, now_ms, limit, arena, out, next_ms, err);
+duro_code duro__store_due(duro__store *s, int64_t now_ms, int64_t after_wake_ms, int64_t after_key,
+                          size_t limit, duro_arena *arena, duro_instance_rows *out,
+                          int64_t *next_ms, duro_error **err) {
+  PASS(due, now_ms, after_wake_ms, after_key, limit, arena, out, next_ms, err);
 }
 
 duro_code duro__store_messages(duro__store *s, int64_t key, duro_arena *arena,
@@ -322,6 +323,11 @@ duro_code duro__store_owner_figures(duro__store *s, duro_arena *arena, duro_str 
   *json = DURO_NONE;
   if (!s->ops->owner_figures) return DURO_OK; // nobody could leave any
   PASS(owner_figures, arena, json, err);
+}
+
+duro_code duro__store_note(duro__store *s, int64_t epoch, duro_str owner_figures,
+                           duro_error **err) {
+  PASS_IF_THERE(note, epoch, owner_figures, err);
 }
 
 duro_code duro__store_prune(duro__store *s, int64_t epoch, int64_t key, int64_t keep_last,

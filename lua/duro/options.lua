@@ -175,15 +175,15 @@ end
 
 -- The elements of a list by a check of their own; a single value counts as a list of one.
 local function list_of(element)
-  return function(value)
+  return function(value, what)
     if type(value) ~= "table" then value = { value } end
     local list = {}
     for i, item in ipairs(value) do
       if not element.accepts(item) then
-        options.blame(("element %d must be %s, got %s"):format(i, element.says, type(item)))
+        options.blame(("%s element %d must be %s, got %s"):format(what, i, element.says, type(item)))
       end
       local problem
-      list[i], problem = element.convert(item)
+      list[i], problem = element.convert(item, what)
       if list[i] == nil then return nil, ("%s (element %d)"):format(problem, i) end
     end
     return list
@@ -191,12 +191,12 @@ local function list_of(element)
 end
 
 
-local function attributes_check(value)
+local function attributes_check(value, what)
   for key, item in pairs(value) do
-    if type(key) ~= "string" then options.blame("the keys of attributes must be strings") end
+    if type(key) ~= "string" then options.blame(("the keys of %s must be strings"):format(what)) end
     local kind = type(item)
     if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
-      options.blame(("attribute '%s' must be a string, number or boolean, got %s"):format(key, kind))
+      options.blame(("%s: '%s' must be a string, number or boolean, got %s"):format(what, key, kind))
     end
   end
   return value
@@ -219,6 +219,12 @@ local types = {
   duration = { says = 'a duration (a number of seconds, or such as "1h30m")',
     accepts = is("number", "string"), convert = options.duration, suffix = "_ms" },
   time = { says = "a time (epoch seconds)", accepts = is "number", convert = options.time, suffix = "_ms" },
+  moment = { says = "a time (epoch seconds)", accepts = is "number", -- stays in seconds
+    convert = function(value)
+      local _, problem = options.time(value)
+      if problem then return nil, problem end
+      return value
+    end },
   id = { says = "a string", accepts = is "string", convert = text_check(1024) },
   name = { says = "a string", accepts = is "string", convert = text_check(128) },
   attributes = { says = "a flat table", accepts = is "table", convert = attributes_check },
@@ -229,6 +235,12 @@ types.ids = { says = "an array of ids", accepts = is "table", convert = list_of(
 types.strings = { says = "a string or an array of strings", accepts = is("string", "table"),
   convert = list_of(types.string) }
 options.types = types
+
+
+--- What is added to a key when a value of this type changes its unit: "_ms", or nothing.
+function options.suffix(kind)
+  return types[kind].suffix or ""
+end
 
 
 local function keys_of(rows)
@@ -262,13 +274,13 @@ local function checked_value(row, value, what)
   if not kind.accepts(value) then
     options.blame(("%s must be %s, got %s"):format(what, kind.says, type(value)))
   end
-  local converted, problem = kind.convert(value)
+  local converted, problem = kind.convert(value, what)
   if converted == nil and value ~= nil then return invalid("%s %s", what, problem) end
   if row.one_of then
     local known = false
-    for _, word in ipairs(row.one_of) do known = known or word == value end
+    for _, word in ipairs(row.one_of) do known = known or word == converted end
     if not known then
-      return invalid("%s must be one of: %s%s (is '%s')", what, table.concat(row.one_of, ", "), "", value)
+      return invalid("%s must be one of: %s (is '%s')", what, table.concat(row.one_of, ", "), value)
     end
   end
   if (row.min and converted < row.min) or (row.max and converted > row.max) then
@@ -310,7 +322,7 @@ function options.check(spec, given)
     if value ~= nil then
       local converted, err = checked_value(row, value, ("option '%s'"):format(key))
       if err then return nil, err end
-      values[row.as or key .. (types[row[2]].suffix or "")] = converted
+      values[row.as or key .. options.suffix(row[2])] = converted
     end
   end
   return values

@@ -29,7 +29,7 @@ function semver.parse(text)
   local major, minor, patch, rest = (core or text):match("^(%d+)%.(%d+)%.(%d+)(.*)$")
   if not major or (text:find("+", 1, true) and not core) then return nil end
   local version = { number_of(major), number_of(minor), number_of(patch) }
-  if #version < 3 then return nil end
+  if not (version[1] and version[2] and version[3]) then return nil end
   if rest ~= "" then
     if rest:sub(1, 1) ~= "-" then return nil end
     version.prerelease = identifiers(rest:sub(2))

@@ -1,0 +1,58 @@
+// slot: what the core knows as the open tasks of a program, found by id. Ids ascend, so the slots are an
+// array that grows at its end and is searched by halving; what is over leaves a gap that is closed when
+// half of the array is gaps.
+#include "binding/program.h"
+
+#include <stdlib.h>
+
+static void close_gaps(duro__program *p) {
+  size_t kept = 0;
+  for (size_t i = 0; i < p->slot_count; i++) {
+    if (p->slots[i].task || p->slots[i].fiber) p->slots[kept++] = p->slots[i];
+  }
+  p->slot_count = p->slot_live = kept;
+}
+
+void duro__slot_reserve(lua_State *L, duro__program *p) {
+  if (p->slot_count < p->slot_cap) return;
+  if (p->slot_live <= p->slot_count / 2 && p->slot_count) {
+    close_gaps(p);
+    return;
+  }
+  size_t cap = p->slot_cap ? p->slot_cap * 2 : 4;
+  duro__slot *slots = (duro__slot *)realloc(p->slots, cap * sizeof *slots);
+  if (!slots) {
+    luaL_error(L, "memory is out");
+    return;
+  }
+  p->slots = slots;
+  p->slot_cap = cap;
+}
+
+void duro__slot_add(duro__program *p, int64_t id, duro__task *task, duro__fiber *fiber) {
+  p->slots[p->slot_count++] = (duro__slot){id, task, fiber};
+  p->slot_live++;
+}
+
+duro__slot *duro__slot_find(duro__program *p, int64_t id) {
+  size_t low = 0, high = p->slot_count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (p->slots[middle].id < id) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  if (low == p->slot_count || p->slots[low].id != id) return NULL;
+  return p->slots[low].task || p->slots[low].fiber ? &p->slots[low] : NULL;
+}
+
+void duro__slot_remove(duro__program *p, duro__slot *slot) {
+  slot->task = NULL;
+  slot->fiber = NULL;
+  p->slot_live--;
+  while (p->slot_count && !p->slots[p->slot_count - 1].task && !p->slots[p->slot_count - 1].fiber) {
+    p->slot_count--;
+  }
+}

@@ -1,0 +1,192 @@
+// Holding what the code asks for against what history says.
+//
+// Live, duro__issue records a command; on replay the command must stand exactly at the cursor: the same
+// kind, and the same name, instance and source. Another payload (as JSON, whatever the order of keys) is
+// a mismatch when the exec is strict, else a line in the log: history's value counts. Where they part,
+// one duro__mismatch is made and everything the code asks afterwards is refused.
+#include "replay/internal.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+
+#define SHOWN_BYTES 80 // of a payload in a message
+
+// --- Saying what an event is ---
+
+void duro__describe(const duro_event *e, duro_buf *b) {
+  duro_buf_printf(b, "%s", duro_event_kind_string(e->kind));
+  if (e->name.p) duro_buf_printf(b, " '%.*s'", DURO_FMT(e->name));
+  if (e->instance.p) duro_buf_printf(b, " for '%.*s'", DURO_FMT(e->instance));
+  if (e->source) duro_buf_printf(b, " of event %lld", (long long)e->source);
+}
+
+static char *described(const duro_event *e) {
+  duro_buf b = {0};
+  duro__describe(e, &b);
+  duro_buf_add_char(&b, 0);
+  if (b.oom) duro_buf_free(&b);
+  return b.p;
+}
+
+// --- Payloads ---
+
+// A value's fingerprint, in which the order of an object's members does not count.
+typedef struct level {
+  uint64_t sum;  // of an array: a chain; of an object: a sum over its members
+  uint64_t key;  // of the member that is being read
+  bool object;
+} level;
+
+static uint64_t mix(uint64_t a, uint64_t b) { return duro_hash_int(a * 31 + b + 0x51ed270b); }
+
+static void add_value(level *l, uint64_t value) {
+  l->sum = l->object ? l->sum + mix(l->key, value) : mix(l->sum, value);
+}
+
+static uint64_t fingerprint(duro_str text, bool *valid) {
+  duro_json_reader r;
+  level levels[DURO_JSON_MAX_DEPTH + 1] = {{0}};
+  level *l = levels;
+  duro_json_open(&r, text);
+  for (;;) {
+    const char *begin = r.at;
+    switch (duro_json_next(&r)) {
+    case DURO_JSON_END:
+      return levels[0].sum;
+    case DURO_JSON_ERROR:
+      *valid = false;
+      return 0;
+    case DURO_JSON_KEY:
+      l->key = duro_hash_bytes(r.text.p, r.text.n);
+      break;
+    case DURO_JSON_BEGIN_ARRAY:
+      *++l = (level){.sum = 1};
+      break;
+    case DURO_JSON_BEGIN_OBJECT:
+      *++l = (level){.sum = 2, .object = true};
+      break;
+    case DURO_JSON_END_ARRAY:
+    case DURO_JSON_END_OBJECT:
+      l--;
+      add_value(l, duro_hash_int(l[1].sum));
+      break;
+    case DURO_JSON_STRING:
+      add_value(l, duro_hash_bytes(r.text.p, r.text.n) ^ 1);
+      break;
+    default:
+      // The token's own text: 1 and 1.0 are two values. What stands before it is ',' and blanks.
+      while (begin < r.at && strchr(" \t\r\n,", *begin)) begin++;
+      add_value(l, duro_hash_bytes(begin, (size_t)(r.at - begin)));
+    }
+  }
+}
+
+static bool same_payload(duro_str a, duro_str b) {
+  if (duro_str_equal(a, b)) return true;
+  if (!a.n || !b.n) return false;
+  bool valid = true;
+  return fingerprint(a, &valid) == fingerprint(b, &valid) && valid;
+}
+
+// The first member that differs in its payload, NULL when none does. Errors and recorded values are
+// not compared: a message may name a line of the code, and a side effect gives what it gives.
+static const char *payload_difference(const duro_event *h, const duro_event *e) {
+  if (!same_payload(h->input, e->input)) return "input";
+  if (!duro_str_equal(h->version, e->version)) return "version";
+  if (!same_payload(h->options, e->options)) return "options";
+  if (h->fire_at_ms != e->fire_at_ms) return "time";
+  if (h->kind == DURO_EVENT_ORCHESTRATION_COMPLETED && !same_payload(h->output, e->output)) {
+    return "output";
+  }
+  return NULL;
+}
+
+// --- Where they part ---
+
+int64_t duro__next_id(const duro__exec *x) {
+  const duro_event *h = duro__at_cursor(x);
+  return h ? h->id : x->last_id + 1;
+}
+
+const duro_event *duro__at_cursor(const duro__exec *x) {
+  return x->replaying && x->cursor < x->history_count ? &x->history[x->cursor] : NULL;
+}
+
+static duro_code part(duro__exec *x, char *got, const char *detail, duro_error **err) {
+  const duro_event *h = duro__at_cursor(x);
+  duro__mismatch_free(&x->mismatch);
+  x->mismatch.event_id = duro__next_id(x);
+  x->mismatch.code = DURO_NONDETERMINISM;
+  x->mismatch.expected = h ? described(h) : duro_str_dup(DURO_STR("nothing (history ends here)"));
+  x->mismatch.got = got;
+  if (!got || !x->mismatch.expected) return duro__break_oom(x, err);
+  duro__break(x, DURO_NONDETERMINISM);
+  return duro_fail(err, DURO_NONDETERMINISM, "event %lld: expected %s, got %s%s",
+                   (long long)x->mismatch.event_id, x->mismatch.expected, got, detail);
+}
+
+duro_code duro__part(duro__exec *x, const char *got, duro_error **err) {
+  return part(x, duro_str_dup(duro_str_from(got)), "", err);
+}
+
+// The code may not go on beyond the last event that was asked for: it stops where it is.
+static duro_code halt(duro__exec *x, duro_error **err) {
+  x->halted = true;
+  duro__break(x, DURO_NONDETERMINISM);
+  return duro_fail(err, DURO_NONDETERMINISM, "the replay ends here");
+}
+
+static duro_code differ(duro__exec *x, const duro_event *h, const duro_event *e, const char *what,
+                        duro_error **err) {
+  duro_buf b = {0};
+  if (x->config.strict) {
+    duro__describe(e, &b);
+    duro_buf_printf(&b, " with another %s", what);
+    duro_buf_add_char(&b, 0);
+    if (b.oom) duro_buf_free(&b);
+    return part(x, b.p, "", err);
+  }
+  if (!x->config.log) return DURO_OK;
+  bool input = !strcmp(what, "input");
+  duro_buf_printf(&b, "instance '%.*s', event %lld: ", DURO_FMT(x->start.instance_id),
+                  (long long)h->id);
+  duro__describe(h, &b);
+  duro_buf_printf(&b, " has another %s now", what);
+  if (input) {
+    duro_buf_printf(&b, ": %.*s, was %.*s", e->input.n < SHOWN_BYTES ? (int)e->input.n : SHOWN_BYTES,
+                    e->input.p ? e->input.p : "",
+                    h->input.n < SHOWN_BYTES ? (int)h->input.n : SHOWN_BYTES,
+                    h->input.p ? h->input.p : "");
+  }
+  duro_buf_add_char(&b, 0);
+  if (!b.oom) x->config.log(x->config.log_user, "warn", b.p);
+  duro_buf_free(&b);
+  return DURO_OK;
+}
+
+static bool same_command(const duro_event *h, const duro_event *e) {
+  return h->kind == e->kind && !duro__is_arrival(h) && h->source == e->source &&
+         duro_str_equal(h->name, e->name) && duro_str_equal(h->instance, e->instance);
+}
+
+static duro_code meet(duro__exec *x, duro_event *e, duro_error **err) {
+  const duro_event *h = duro__at_cursor(x);
+  if (!h && x->looking_back) return halt(x, err);
+  if (!h || !same_command(h, e)) return part(x, described(e), "", err);
+  const char *what = payload_difference(h, e);
+  if (what) {
+    duro_code code = differ(x, h, e, what, err);
+    if (code) return code;
+  }
+  x->cursor++;
+  *e = *h;
+  return duro__note(x, h, err);
+}
+
+duro_code duro__issue(duro__exec *x, duro_event *e, duro_error **err) {
+  if (x->broken) return duro_fail(err, x->broken, "%s", duro_code_sentence(x->broken));
+  if (x->replaying) return meet(x, e, err);
+  duro_code code = duro__record(x, e, err);
+  return code ? code : duro__note(x, e, err);
+}

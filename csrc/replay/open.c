@@ -1,0 +1,212 @@
+// Open tasks: a sorted array that only grows at its end, because event ids do.
+//
+// Invariants: slots[begin .. end) ascend by id; a closed task's slot keeps its id until the array is
+// packed, and slots[begin] is open. Each slot is packed away at most once per closing, so adding and
+// closing cost O(1) on average, finding O(log n), and a walk in id order nothing but its steps. One
+// task alone costs one block and a small array.
+#include "replay/internal.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+
+#define FIRST_SLOTS 2
+#define SPARE_MAX_BYTES 1024 // a larger block is not kept for the next task
+
+// --- The array ---
+
+// Closed slots go away.
+static void pack(duro__open_set *s) {
+  size_t to = 0;
+  for (size_t at = s->begin; at < s->end; at++) {
+    if (s->slots[at].entry) s->slots[to++] = s->slots[at];
+  }
+  s->begin = 0;
+  s->end = to;
+}
+
+static bool make_room(duro__open_set *s) {
+  if (s->end < s->capacity) return true;
+  if (s->end && s->count <= s->end / 2) {
+    pack(s);
+    return true;
+  }
+  size_t capacity = s->capacity ? s->capacity * 2 : FIRST_SLOTS;
+  duro__open_slot *slots = realloc(s->slots, capacity * sizeof *slots);
+  if (!slots) return false;
+  s->slots = slots;
+  s->capacity = capacity;
+  return true;
+}
+
+// The first slot whose id is not less.
+static size_t lower_bound(const duro__open_set *s, int64_t id) {
+  size_t low = s->begin, high = s->end;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (s->slots[middle].id < id) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+duro__entry *duro__open_find(const duro__exec *x, int64_t task) {
+  size_t at = lower_bound(&x->open, task);
+  return at < x->open.end && x->open.slots[at].id == task ? x->open.slots[at].entry : NULL;
+}
+
+duro__entry *duro__open_after(const duro__exec *x, int64_t id) {
+  if (id == INT64_MAX) return NULL;
+  for (size_t at = lower_bound(&x->open, id + 1); at < x->open.end; at++) {
+    if (x->open.slots[at].entry) return x->open.slots[at].entry;
+  }
+  return NULL;
+}
+
+static void close_slot(duro__open_set *s, int64_t id) {
+  s->slots[lower_bound(s, id)].entry = NULL;
+  s->count--;
+  while (s->begin < s->end && !s->slots[s->begin].entry) s->begin++;
+  while (s->end > s->begin && !s->slots[s->end - 1].entry) s->end--;
+  if (s->begin == s->end) s->begin = s->end = 0;
+  if ((s->end - s->begin) / 4 > s->count) pack(s);
+}
+
+// --- Entries ---
+
+static duro__entry *take_block(duro__open_set *s, size_t size) {
+  duro__entry *e = s->spare;
+  if (e && e->size >= size) {
+    s->spare = NULL;
+    size = e->size;
+  } else {
+    e = malloc(size);
+  }
+  if (!e) return NULL;
+  memset(e, 0, sizeof *e);
+  e->size = size;
+  s->bytes += size;
+  return e;
+}
+
+static void give_block(duro__open_set *s, duro__entry *e) {
+  free((char *)e->open.last_error.p);
+  s->bytes -= e->size;
+  if (!s->spare && e->size <= SPARE_MAX_BYTES) {
+    s->spare = e;
+  } else {
+    free(e);
+  }
+}
+
+static duro_str put_text(char **at, duro_str text) {
+  if (!text.p) return DURO_NONE;
+  duro_str copy = {*at, text.n};
+  if (text.n) memcpy(*at, text.p, text.n);
+  (*at)[text.n] = 0;
+  *at += text.n + 1;
+  return copy;
+}
+
+// The queue of an activity's options, unescaped into *b when it has to be. Absent: served here.
+static duro_str read_queue(duro_str options, duro_buf *b) {
+  duro_str raw = options.n ? duro_json_member(options, "queue") : DURO_NONE;
+  if (raw.n <= 2 || raw.p[0] != '"') return DURO_NONE;
+  raw = (duro_str){raw.p + 1, raw.n - 2};
+  if (!memchr(raw.p, '\\', raw.n)) return raw;
+  duro_json_unescape(b, raw);
+  return duro_buf_str(b);
+}
+
+static void fill(duro__entry *e, duro__open_kind kind, const duro_event *from, duro_str queue) {
+  char *at = e->text;
+  duro__open *o = &e->open;
+  o->id = from->id;
+  o->kind = kind;
+  o->name = put_text(&at, from->name);
+  o->version = put_text(&at, from->version);
+  o->instance = put_text(&at, from->instance);
+  o->input = put_text(&at, from->input);
+  o->options = put_text(&at, from->options);
+  o->queue = put_text(&at, queue);
+  o->scheduled_at_ms = from->at_ms;
+  o->fire_at_ms = kind == DURO__OPEN_TIMER ? from->fire_at_ms : 0;
+  o->delay_ms = from->delay_ms;
+  o->attempt = kind == DURO__OPEN_ACTIVITY ? 1 : 0;
+  e->whole_due_ms = DURO_NEVER;
+  e->due_ms = DURO_NEVER;
+  int64_t timeout_ms =
+      from->options.n ? duro_json_member_int(from->options, "timeout_ms", 0) : 0;
+  if (timeout_ms <= 0) return;
+  o->deadline_ms = duro__add_ms(from->at_ms, timeout_ms);
+  if (kind == DURO__OPEN_ACTIVITY) e->whole_due_ms = o->deadline_ms;
+}
+
+static bool is_local_job(const duro__entry *e) {
+  return e->open.kind == DURO__OPEN_ACTIVITY && !e->open.queue.p &&
+         e->open.state != DURO__STATE_BACKING_OFF;
+}
+
+static bool has_times(duro__open_kind kind) {
+  return kind == DURO__OPEN_TIMER || kind == DURO__OPEN_ACTIVITY;
+}
+
+duro__entry *duro__open_add(duro__exec *x, duro__open_kind kind, const duro_event *from) {
+  duro_buf unescaped = {0};
+  duro_str queue =
+      kind == DURO__OPEN_ACTIVITY ? read_queue(from->options, &unescaped) : DURO_NONE;
+  size_t size = sizeof(duro__entry) + from->name.n + from->version.n + from->instance.n +
+                from->input.n + from->options.n + queue.n + 6;
+  duro__entry *e = NULL;
+  if (!unescaped.oom && make_room(&x->open) && (!has_times(kind) || duro__due_reserve(x))) {
+    e = take_block(&x->open, size);
+  }
+  if (e) {
+    fill(e, kind, from, queue);
+    x->open.slots[x->open.end++] = (duro__open_slot){from->id, e};
+    x->open.count++;
+    x->due_wanted += has_times(kind);
+    x->open_count[kind]++;
+    x->local_jobs += is_local_job(e);
+    duro__due_update(x, e);
+  }
+  duro_buf_free(&unescaped);
+  return e;
+}
+
+void duro__open_set_state(duro__exec *x, duro__entry *e, duro__open_state state) {
+  bool was_bound = e->open.state == DURO__STATE_BOUND;
+  x->local_jobs -= is_local_job(e);
+  e->open.state = state;
+  x->local_jobs += is_local_job(e);
+  if (was_bound) x->open_count[e->open.kind]++;
+  if (state == DURO__STATE_BOUND) x->open_count[e->open.kind]--;
+  duro__due_update(x, e);
+}
+
+void duro__open_remove(duro__exec *x, duro__entry *e) {
+  duro__due_remove(x, e);
+  x->due_wanted -= has_times(e->open.kind);
+  x->local_jobs -= is_local_job(e);
+  if (e->open.state != DURO__STATE_BOUND) x->open_count[e->open.kind]--;
+  close_slot(&x->open, e->open.id);
+  give_block(&x->open, e);
+}
+
+void duro__open_clear(duro__exec *x) {
+  duro__open_set *s = &x->open;
+  duro__mail_forget_waits(x);
+  for (size_t at = s->begin; at < s->end; at++) {
+    duro__entry *e = s->slots[at].entry;
+    if (!e) continue;
+    if (e->mail) duro__mail_taken(x, e);
+    free((char *)e->open.last_error.p);
+    free(e);
+  }
+  s->begin = s->end = s->count = s->bytes = 0;
+  x->due_count = x->due_wanted = x->local_jobs = 0;
+  memset(x->open_count, 0, sizeof x->open_count);
+}

@@ -1,0 +1,531 @@
+// batch.c: the open batch, those in flight, and what happens when one is durable or has failed.
+//
+// While one batch is being written the next one fills; it is handed over as soon as the store is free
+// or it is full, so latency is one commit and throughput grows with load. Batches form a chain: when one
+// fails, every later one fails with it, the store is asked (`probe`) which of them it holds after all,
+// and every instance that a lost batch touched is dropped and loaded again.
+//
+// Invariant: a batch's consumed messages, requests and effects stay with it until it is durable.
+#include "runtime/internal.h"
+
+#define FAULT_DELAY_MIN_NS UINT64_C(50000000)
+#define FAULT_DELAY_MAX_NS UINT64_C(1000000000)
+#define TURNS_PER_BATCH_MIN 100
+
+bool duro__vec_room(void *items, size_t *count, size_t *capacity, size_t item_size) {
+  void *p;
+  memcpy(&p, items, sizeof p);
+  if (*count == *capacity) {
+    size_t wanted = *capacity ? *capacity * 2 : 8;
+    void *grown = realloc(p, wanted * item_size);
+    if (!grown) return false;
+    p = grown;
+    memcpy(items, &p, sizeof p);
+    *capacity = wanted;
+  }
+  memset((char *)p + *count * item_size, 0, item_size);
+  (*count)++;
+  return true;
+}
+
+// --- The open batch ---
+
+duro__batch *duro__batch_open(duro_runtime *rt) {
+  if (rt->open) return rt->open;
+  duro__batch *b = rt->batch_pool;
+  if (b) rt->batch_pool = b->next;
+  else b = calloc(1, sizeof *b);
+  if (!b) return NULL;
+  b->next = NULL;
+  b->rows.id = ++rt->last_batch;
+  rt->open = b;
+  return b;
+}
+
+void duro__batch_touch(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+  (void)rt;
+  if (i->last_batch == b->rows.id) return;
+  duro__instance **slot = duro__vec_push(&b->touched);
+  if (!slot) {
+    b->poisoned = true;
+    return;
+  }
+  *slot = i;
+  i->last_batch = b->rows.id;
+  i->batches++;
+}
+
+void duro__batch_answer(duro_runtime *rt, duro__batch *b, duro_request *r) {
+  (void)rt;
+  duro_request **slot = duro__vec_push(&b->requests);
+  if (slot) *slot = r;
+  else b->poisoned = true;
+}
+
+void duro__batch_add_message(duro_runtime *rt, duro__batch *b, duro_message *m) {
+  duro_message_row *row = duro__vec_push(&b->messages);
+  duro_buf body = {0};
+  duro_message_encode(&body, m);
+  if (!row || body.oom) {
+    b->poisoned = true;
+    duro_buf_free(&body);
+    return;
+  }
+  m->row_id = row->id = ++rt->last_message_id;
+  row->instance_key = m->instance_key;
+  row->execution_id = m->execution_id;
+  row->body = duro_arena_dup(&b->arena, duro_buf_str(&body));
+  duro_buf_free(&body);
+}
+
+void duro__batch_poison(duro_runtime *rt, duro_error *err) {
+  duro__batch *b = duro__batch_open(rt);
+  if (!b) {
+    duro_error_free(err);
+    return;
+  }
+  b->poisoned = true;
+  if (b->error) duro_error_free(err);
+  else b->error = err;
+}
+
+static void batch_clear(duro__batch *b) {
+  b->inserts.count = b->turns.count = b->updates.count = b->executions.count = 0;
+  b->messages.count = b->messages_done.count = b->answers.count = b->deletes.count = 0;
+  b->counters.count = b->touched.count = b->after.count = b->requests.count = 0;
+  for (duro_message *m = b->consumed, *next; m; m = next) {
+    next = m->next;
+    duro_message_free(m);
+  }
+  b->consumed = NULL;
+  duro_error_free(b->error);
+  b->error = NULL;
+  b->code = DURO_OK;
+  b->poisoned = false;
+  b->turn_count = 0;
+  memset(&b->rows, 0, sizeof b->rows);
+  duro_arena_reset(&b->arena);
+  b->arena.oom = false;
+}
+
+static void batch_recycle(duro_runtime *rt, duro__batch *b) {
+  batch_clear(b);
+  b->next = rt->batch_pool;
+  rt->batch_pool = b;
+}
+
+static void batch_destroy(duro__batch *b) {
+  if (!b) return;
+  batch_clear(b);
+  free(b->inserts.items);
+  free(b->turns.items);
+  free(b->updates.items);
+  free(b->executions.items);
+  free(b->messages.items);
+  free(b->messages_done.items);
+  free(b->answers.items);
+  free(b->deletes.items);
+  free(b->counters.items);
+  free(b->touched.items);
+  free(b->after.items);
+  free(b->requests.items);
+  duro_arena_free(&b->arena);
+  free(b);
+}
+
+static void chain_destroy(duro__batch *b) {
+  while (b) {
+    duro__batch *next = b->next;
+    batch_destroy(b);
+    b = next;
+  }
+}
+
+void duro__batches_free(duro_runtime *rt) {
+  chain_destroy(rt->batch_pool);
+  chain_destroy(rt->open);
+  chain_destroy(rt->flight_head);
+  chain_destroy(rt->failed_head);
+  rt->batch_pool = rt->open = rt->flight_head = rt->failed_head = NULL;
+  for (duro_message *m = rt->kept, *next; m; m = next) {
+    next = m->next;
+    duro_message_free(m);
+  }
+  rt->kept = NULL;
+}
+
+// --- Sealing ---
+
+// What this batch caused and no turn of it consumed goes along as rows, so that it survives.
+static void spill(duro_runtime *rt, duro__batch *b) {
+  for (duro__instance *i = rt->ready_head; i; i = i->ready_next) {
+    bool any = false;
+    for (duro_message *m = i->inbox_head; m; m = m->next) {
+      if (!m->must_keep || m->row_id) continue;
+      duro__batch_add_message(rt, b, m);
+      any = true;
+    }
+    if (!any) continue;
+    duro__batch_touch(rt, b, i);
+    if (i->needs_insert) {
+      duro__instance_insert(rt, b, i, NULL);
+    } else {
+      duro_instance_update *u = duro__vec_push(&b->updates);
+      if (!u) {
+        b->poisoned = true;
+        return;
+      }
+      u->set = DURO_SET_WAKE;
+      u->row.key = i->key;
+      u->row.updated_at_ms = duro__now(rt);
+      u->row.wake_at_ms = 0;
+    }
+  }
+}
+
+static void batch_rows(duro_runtime *rt, duro__batch *b) {
+  duro_batch *rows = &b->rows;
+  rows->previous = rt->sealed_batch;
+  rows->epoch = rt->epoch;
+  rows->now_ms = duro__now(rt);
+  rows->last_seq = rt->last_seq;
+  rows->last_key = rt->last_key;
+  rows->last_message_id = rt->last_message_id;
+  rows->last_job_id = rt->last_job_id;
+#define ROWS(member, count_member) (rows->member = b->member.items, rows->count_member = b->member.count)
+  ROWS(inserts, insert_count);
+  ROWS(turns, turn_count);
+  ROWS(updates, update_count);
+  ROWS(executions, execution_count);
+  ROWS(messages, message_count);
+  ROWS(messages_done, messages_done_count);
+  ROWS(answers, answer_count);
+  ROWS(deletes, delete_count);
+  ROWS(counters, counter_count);
+#undef ROWS
+}
+
+static void commit_run(duro_runtime *rt, duro__command *c) {
+  duro__batch *b = c->subject;
+  b->code = duro__store_commit(rt->store, &b->rows, &b->error);
+}
+
+static void commit_done(duro_runtime *rt, duro__command *c) {
+  duro__batch *b = c->subject;
+  free(c);
+  duro__batch_finished(rt, b);
+}
+
+static void batch_fail(duro_runtime *rt, duro__batch *b);
+
+static void seal(duro_runtime *rt) {
+  duro__batch *b = rt->open;
+  spill(rt, b);
+  duro__counts_to_batch(rt, b);
+  rt->open = NULL;
+  duro__command *c = duro__command_new(commit_run, commit_done);
+  if (b->poisoned || b->arena.oom || !c) {
+    free(c);
+    b->code = b->error ? b->error->code : duro_fail_oom(&b->error);
+    batch_fail(rt, b);
+    return;
+  }
+  batch_rows(rt, b);
+  rt->sealed_batch = b->rows.id;
+  b->next = NULL;
+  if (rt->flight_tail) rt->flight_tail->next = b;
+  else rt->flight_head = b;
+  rt->flight_tail = b;
+  rt->in_flight++;
+  c->subject = b;
+  duro__writer_push(rt, c);
+}
+
+size_t duro__batch_limit(const duro_runtime *rt) {
+  size_t third = rt->live_count / 3;
+  if (third < TURNS_PER_BATCH_MIN) third = TURNS_PER_BATCH_MIN;
+  return third < DURO_BATCH_TURNS ? third : DURO_BATCH_TURNS;
+}
+
+bool duro__batch_full(const duro_runtime *rt) {
+  return rt->open && rt->open->turn_count >= duro__batch_limit(rt);
+}
+
+bool duro__batches_turn(duro_runtime *rt) {
+  if (!rt->open || rt->fault) return false;
+  bool store_free = rt->in_flight == 0;
+  bool full = duro__batch_full(rt) && !rt->options.virtual_clock;
+  if (!store_free && !(full && rt->in_flight < DURO_BATCHES_IN_FLIGHT)) return false;
+  // With the virtual clock a batch is all that can happen now, so that equal calls give equal histories.
+  if (rt->options.virtual_clock && rt->ready_count && !rt->open->poisoned) return false;
+  seal(rt);
+  return true;
+}
+
+// --- Durable ---
+
+static void leave_batch(duro_runtime *rt, duro__batch *b) {
+  for (size_t k = 0; k < b->touched.count; k++) {
+    duro__instance *i = b->touched.items[k];
+    i->batches--;
+    if (i->batches) continue;
+    if (i->gone) duro__instance_drop(rt, i);
+    else if (i->waits_commit) {
+      i->waits_commit = false;
+      duro__instance_ready(rt, i);
+    } else duro__instance_touch(rt, i);
+  }
+}
+
+static void effects(duro_runtime *rt, duro__batch *b) {
+  for (size_t k = 0; k < b->after.count; k++) {
+    const duro__after *a = &b->after.items[k];
+    duro__instance *i = a->instance;
+    if (a->kind == DURO__AFTER_CANCEL_JOB) {
+      duro__job_cancel_task(rt, i, a->execution_id, a->task);
+      continue;
+    }
+    if (!i->exec || i->gone || i->execution_id != a->execution_id) continue;
+    duro__open *open = duro__exec_open(i->exec, a->task);
+    if (open && !open->runtime) duro__job_start(rt, i, open);
+  }
+}
+
+static void batch_durable(duro_runtime *rt, duro__batch *b) {
+  rt->committed_batch = b->rows.id;
+  rt->committed_seq = b->rows.last_seq;
+  rt->totals.commits++;
+  rt->fault_delay_ns = 0;
+  rt->verify_ids = false;
+  effects(rt, b);
+  for (size_t k = 0; k < b->requests.count; k++) duro__request_durable(b->requests.items[k]);
+  if (rt->waiters) {
+    for (size_t k = 0; k < b->touched.count; k++) duro__waiters_notify(rt, b->touched.items[k]);
+  }
+  leave_batch(rt, b);
+  batch_recycle(rt, b);
+}
+
+void duro__batch_finished(duro_runtime *rt, duro__batch *b) {
+  rt->flight_head = b->next;
+  if (!rt->flight_head) rt->flight_tail = NULL;
+  rt->in_flight--;
+  b->next = NULL;
+  rt->did_something = true;
+  if (b->code || rt->fault) batch_fail(rt, b);
+  else batch_durable(rt, b);
+}
+
+// --- A fault of the store ---
+
+static void batch_fail(duro_runtime *rt, duro__batch *b) {
+  if (!rt->fault) {
+    duro__log(rt, "error", "a batch could not be stored: %s",
+              b->error ? b->error->message : duro_code_string(b->code));
+    rt->fault = true;
+    rt->probing = false;
+    rt->fault_retry_ns = 0;
+    if (b->code == DURO_ALREADY_EXISTS) rt->verify_ids = true;
+    if (b->code == DURO_LOCKED) rt->lost = true;
+  }
+  b->next = NULL;
+  if (rt->failed_tail) rt->failed_tail->next = b;
+  else rt->failed_head = b;
+  rt->failed_tail = b;
+}
+
+static void keep(duro_runtime *rt, duro_message *m) {
+  m->next = rt->kept;
+  rt->kept = m;
+}
+
+// Whether a message is worth more than what a replay brings back: results of activities that have run,
+// and calls that still want an answer. Rows are read again with their instance; what other instances
+// sent is sent again by them; timers fire again.
+static bool worth_keeping(const duro_message *m) {
+  if (m->row_id || m->request_id || m->must_keep) return false;
+  return m->event.kind == DURO_EVENT_ACTIVITY_COMPLETED ||
+         m->event.kind == DURO_EVENT_ACTIVITY_FAILED || m->waiter;
+}
+
+static void forget_instance(duro_runtime *rt, duro__instance *i) {
+  i->batches = 0;
+  duro_message *m = i->inbox_head;
+  i->inbox_head = i->inbox_tail = NULL;
+  i->inbox_count = 0;
+  while (m) {
+    duro_message *next = m->next;
+    m->next = NULL;
+    if (worth_keeping(m)) keep(rt, m);
+    else {
+      if (m->request_id && m->request_id <= rt->last_request_row) {
+        rt->last_request_row = m->request_id - 1;
+      }
+      duro_message_free(m);
+    }
+    m = next;
+  }
+  int64_t *key = duro__vec_push(&rt->reload);
+  if (key) *key = i->key;
+  duro__instance_drop(rt, i);
+}
+
+static void batch_rollback(duro_runtime *rt, duro__batch *b) {
+  duro_code code = b->code ? b->code : DURO_STORAGE;
+  const char *message = b->error ? b->error->message : "an earlier batch could not be stored";
+  for (size_t k = 0; k < b->requests.count; k++) {
+    duro__request_fail(b->requests.items[k], code, "%s", message);
+  }
+  duro_message *m = b->consumed;
+  b->consumed = NULL;
+  while (m) {
+    duro_message *next = m->next;
+    m->next = NULL;
+    if (m->request_id && m->request_id <= rt->last_request_row) {
+      rt->last_request_row = m->request_id - 1;
+    }
+    m->waiter = NULL; // answered above
+    if (worth_keeping(m)) keep(rt, m);
+    else duro_message_free(m);
+    m = next;
+  }
+  for (size_t k = 0; k < b->touched.count; k++) b->touched.items[k]->doomed = true;
+}
+
+static void probe_run(duro_runtime *rt, duro__command *c) {
+  duro_store_marks marks;
+  c->code = duro__store_marks(rt->store, &c->arena, &marks, &c->error);
+  if (!c->code) {
+    c->number = marks.last_batch;
+    c->number2 = marks.last_seq;
+  }
+}
+
+static void doomed_forget(duro_runtime *rt, duro__batch *failed) {
+  for (duro__batch *b = failed; b; b = b->next) {
+    for (size_t k = 0; k < b->touched.count; k++) {
+      duro__instance *i = b->touched.items[k];
+      if (!i || !i->doomed) continue;
+      // It may stand in several batches: make the others forget it before it goes.
+      for (duro__batch *other = b; other; other = other->next) {
+        for (size_t n = 0; n < other->touched.count; n++) {
+          if (other->touched.items[n] == i) other->touched.items[n] = NULL;
+        }
+      }
+      forget_instance(rt, i);
+    }
+    b->touched.count = 0;
+  }
+}
+
+static void probe_done(duro_runtime *rt, duro__command *c) {
+  rt->probing = false;
+  if (rt->fault_delay_ns == 0) rt->fault_delay_ns = FAULT_DELAY_MIN_NS;
+  else rt->fault_delay_ns *= 2;
+  if (rt->fault_delay_ns > FAULT_DELAY_MAX_NS) rt->fault_delay_ns = FAULT_DELAY_MAX_NS;
+  rt->fault_retry_ns = duro_clock_monotonic_ns() + rt->fault_delay_ns;
+  if (c->code) { // not even that: nobody knows yet, and nobody shall wait for it
+    for (duro__batch *b = rt->failed_head; b; b = b->next) {
+      for (size_t k = 0; k < b->requests.count; k++) {
+        duro__request_fail(b->requests.items[k], DURO_STORAGE,
+                           "the store does not answer, so the outcome is not known: %s",
+                           c->error ? c->error->message : "");
+      }
+      b->requests.count = 0;
+      for (duro_message *m = b->consumed; m; m = m->next) m->waiter = NULL;
+    }
+    if (c->code == DURO_CLOSED || rt->closing) rt->lost = true;
+  } else {
+    duro__batch *failed = rt->failed_head;
+    rt->failed_head = rt->failed_tail = NULL;
+    while (failed && failed->rows.id <= c->number) { // it had been stored after all
+      duro__batch *next = failed->next;
+      failed->next = NULL;
+      batch_durable(rt, failed);
+      failed = next;
+    }
+    for (duro__batch *b = failed; b; b = b->next) batch_rollback(rt, b);
+    doomed_forget(rt, failed);
+    while (failed) {
+      duro__batch *next = failed->next;
+      batch_recycle(rt, failed);
+      failed = next;
+    }
+    rt->committed_batch = rt->sealed_batch = c->number;
+    rt->committed_seq = c->number2;
+    rt->fault = false;
+    rt->resume_ns = rt->fault_retry_ns;
+  }
+  duro_error_free(c->error);
+  duro_arena_free(&c->arena);
+  free(c);
+  rt->did_something = true;
+}
+
+// Loads what was dropped, once the pause is over. False when the store still fails.
+static bool reload(duro_runtime *rt) {
+  while (rt->reload.count) {
+    int64_t key = rt->reload.items[rt->reload.count - 1];
+    duro__instance *i = NULL;
+    duro_status ended;
+    duro_error *err = NULL;
+    duro_code code = duro__instance_fetch_by_key(rt, key, &i, &ended, &err);
+    if (code && code != DURO_NOT_FOUND) {
+      duro__log(rt, "error", "an instance could not be loaded again: %s", err ? err->message : "");
+      duro_error_free(err);
+      return false;
+    }
+    duro_error_free(err);
+    rt->reload.count--;
+    if (i) duro__instance_ready(rt, i);
+  }
+  duro_message *m = rt->kept;
+  rt->kept = NULL;
+  duro_message *in_order = NULL;
+  while (m) { // `kept` is newest first
+    duro_message *next = m->next;
+    m->next = in_order;
+    in_order = m;
+    m = next;
+  }
+  while (in_order) {
+    duro_message *next = in_order->next;
+    in_order->next = NULL;
+    duro__instance *i = duro__live_by_key(rt, in_order->instance_key);
+    if (i) duro__deliver(rt, i, in_order);
+    else {
+      if (in_order->waiter) {
+        duro__request_fail(in_order->waiter, DURO_STORAGE, "the store failed meanwhile: try again");
+      }
+      duro_message_free(in_order);
+    }
+    in_order = next;
+  }
+  return true;
+}
+
+bool duro__fault_turn(duro_runtime *rt) {
+  if (rt->fault) {
+    if (rt->in_flight || rt->probing) return false;
+    if (rt->open) { // nothing of it can be stored any more: it builds on what failed
+      duro__batch *b = rt->open;
+      rt->open = NULL;
+      b->code = DURO_STORAGE;
+      batch_fail(rt, b);
+    }
+    if (duro_clock_monotonic_ns() < rt->fault_retry_ns) return false;
+    duro__command *c = duro__command_new(probe_run, probe_done);
+    if (!c) return false;
+    rt->probing = true;
+    duro__writer_push(rt, c);
+    return true;
+  }
+  if (!rt->resume_ns) return false;
+  if (duro_clock_monotonic_ns() < rt->resume_ns) return false;
+  if (!reload(rt)) {
+    rt->resume_ns = duro_clock_monotonic_ns() + FAULT_DELAY_MAX_NS;
+    return false;
+  }
+  rt->resume_ns = 0;
+  return true;
+}

@@ -1,0 +1,425 @@
+// jobs.c: attempts of activities on this process: ready, taken by the host, asleep, woken, ended.
+//
+// A job begins after the commit of what caused it and ends in a message to its instance. It may outlive
+// its instance's time in memory (then it is an orphan until the instance is loaded again) and its own
+// purpose (then its result is dropped). A job never holds a pointer into an exec: it owns its text.
+#include "runtime/internal.h"
+
+// --- Queues ---
+
+static void queue_add(duro__job_queue *q, duro_job *job) {
+  job->next = NULL;
+  job->prev = q->tail;
+  if (q->tail) q->tail->next = job;
+  else q->head = job;
+  q->tail = job;
+  q->count++;
+}
+
+static void queue_remove(duro__job_queue *q, duro_job *job) {
+  if (job->prev) job->prev->next = job->next;
+  else q->head = job->next;
+  if (job->next) job->next->prev = job->prev;
+  else q->tail = job->prev;
+  job->next = job->prev = NULL;
+  q->count--;
+}
+
+// --- The sleepers' heap ---
+
+static bool sooner(const duro_job *a, const duro_job *b) {
+  if (a->sleep_until_ms != b->sleep_until_ms) return a->sleep_until_ms < b->sleep_until_ms;
+  if (a->instance_key != b->instance_key) return a->instance_key < b->instance_key;
+  return a->task < b->task;
+}
+
+static void sleeper_place(duro_runtime *rt, duro_job *job, size_t at) {
+  rt->sleeping.items[at] = job;
+  job->sleep_index = at;
+}
+
+static void sleeper_up(duro_runtime *rt, size_t at) {
+  duro_job *job = rt->sleeping.items[at];
+  for (; at > 0 && sooner(job, rt->sleeping.items[(at - 1) / 2]); at = (at - 1) / 2) {
+    sleeper_place(rt, rt->sleeping.items[(at - 1) / 2], at);
+  }
+  sleeper_place(rt, job, at);
+}
+
+static void sleeper_down(duro_runtime *rt, size_t at) {
+  duro_job *job = rt->sleeping.items[at];
+  for (size_t down; (down = at * 2 + 1) < rt->sleeping.count; at = down) {
+    if (down + 1 < rt->sleeping.count &&
+        sooner(rt->sleeping.items[down + 1], rt->sleeping.items[down])) {
+      down++;
+    }
+    if (!sooner(rt->sleeping.items[down], job)) break;
+    sleeper_place(rt, rt->sleeping.items[down], at);
+  }
+  sleeper_place(rt, job, at);
+}
+
+static void sleeper_remove(duro_runtime *rt, duro_job *job) {
+  size_t at = job->sleep_index;
+  duro_job *last = rt->sleeping.items[--rt->sleeping.count];
+  if (last == job) return;
+  sleeper_place(rt, last, at);
+  sleeper_up(rt, at);
+  sleeper_down(rt, last->sleep_index);
+}
+
+int64_t duro__sleepers_next_ms(duro_runtime *rt) {
+  return rt->sleeping.count ? rt->sleeping.items[0]->sleep_until_ms : DURO_NEVER;
+}
+
+bool duro__sleepers_wake(duro_runtime *rt) {
+  if (!rt->sleeping.count) return false;
+  int64_t now_ms = duro__now(rt);
+  bool any = false;
+  while (rt->sleeping.count && rt->sleeping.items[0]->sleep_until_ms <= now_ms) {
+    duro__job_wake(rt, rt->sleeping.items[0]);
+    any = true;
+  }
+  return any;
+}
+
+// --- States ---
+
+// Takes the job out of whatever it waits in.
+static void leave_state(duro_runtime *rt, duro_job *job) {
+  switch (job->state) {
+  case DURO__JOB_READY: queue_remove(&rt->ready_jobs, job); break;
+  case DURO__JOB_WOKEN: queue_remove(&rt->woken_jobs, job); break;
+  case DURO__JOB_SLEEPING:
+    sleeper_remove(rt, job);
+    rt->jobs_idle--;
+    break;
+  case DURO__JOB_AWAITING:
+    if (job->awaited) job->awaited->awaiting = NULL;
+    job->awaited = NULL;
+    break;
+  case DURO__JOB_RUNNING: break;
+  }
+}
+
+void duro__job_wake(duro_runtime *rt, duro_job *job) {
+  if (job->state != DURO__JOB_SLEEPING && job->state != DURO__JOB_AWAITING) return;
+  leave_state(rt, job);
+  job->state = DURO__JOB_WOKEN;
+  queue_add(&rt->woken_jobs, job);
+  rt->did_something = true;
+}
+
+duro_job *duro_next_job(duro_runtime *rt) {
+  if (rt->closing || rt->jobs_out >= (size_t)rt->options.activity_concurrency) return NULL;
+  duro_job *job = rt->ready_jobs.head;
+  if (!job) return NULL;
+  queue_remove(&rt->ready_jobs, job);
+  job->state = DURO__JOB_RUNNING;
+  job->taken = true;
+  rt->jobs_out++;
+  if (job->instance && job->instance->exec) {
+    duro__open *o = duro__exec_open(job->instance->exec, job->task);
+    if (o) {
+      o->state = DURO__STATE_RUNNING;
+      if (job->attempt_timeout_ms || job->heartbeat_timeout_ms) duro__job_arm(rt, job);
+    }
+  }
+  return job;
+}
+
+duro_job *duro_next_woken(duro_runtime *rt) {
+  duro_job *job = rt->woken_jobs.head;
+  if (!job) return NULL;
+  queue_remove(&rt->woken_jobs, job);
+  job->state = DURO__JOB_RUNNING;
+  return job;
+}
+
+// --- Beginning and ending ---
+
+static char *put(char **at, duro_str s, duro_str *out) {
+  *out = DURO_NONE;
+  if (!s.p) return *at;
+  memcpy(*at, s.p, s.n);
+  (*at)[s.n] = 0;
+  *out = (duro_str){*at, s.n};
+  *at += s.n + 1;
+  return *at;
+}
+
+// Stable across attempts, and different for a new run under an old id.
+static int activity_id(char out[96], const duro__instance *i, int64_t task) {
+  return snprintf(out, 96, "%.32s-%lld-%lld", i->run_id, (long long)i->execution_id, (long long)task);
+}
+
+static duro_job *job_new(duro_runtime *rt, duro__instance *i, const duro__open *o, duro__code *code,
+                         duro_str heartbeat) {
+  char id[96];
+  int id_size = activity_id(id, i, o->id);
+  size_t size = i->id.n + o->name.n + (size_t)id_size + o->input.n + heartbeat.n + 5;
+  duro_job *job = calloc(1, sizeof *job + size);
+  if (!job) return NULL;
+  char *at = (char *)(job + 1);
+  put(&at, i->id, &job->info.instance_id);
+  put(&at, o->name, &job->info.name);
+  put(&at, (duro_str){id, (size_t)id_size}, &job->info.activity_id);
+  put(&at, o->input, &job->info.input);
+  put(&at, heartbeat, &job->info.heartbeat_details);
+  job->info.attempt = o->attempt;
+  job->info.code = code->handle;
+  job->rt = rt;
+  job->instance = i;
+  job->instance_key = i->key;
+  job->execution_id = i->execution_id;
+  job->task = o->id;
+  if (o->options.p) {
+    job->attempt_timeout_ms = duro_json_member_int(o->options, "attempt_timeout_ms", 0);
+    job->heartbeat_timeout_ms = duro_json_member_int(o->options, "heartbeat_timeout_ms", 0);
+  }
+  return job;
+}
+
+static void sibling_remove(duro_job **list, duro_job *job) {
+  for (duro_job **at = list; *at; at = &(*at)->sibling) {
+    if (*at != job) continue;
+    *at = job->sibling;
+    return;
+  }
+}
+
+static void job_free(duro_runtime *rt, duro_job *job) {
+  leave_state(rt, job);
+  if (job->deferred) rt->jobs_idle--;
+  if (job->instance) {
+    sibling_remove(&job->instance->jobs, job);
+    if (job->instance->exec && job->execution_id == job->instance->execution_id) {
+      duro__open *o = duro__exec_open(job->instance->exec, job->task);
+      if (o && o->runtime == job) o->runtime = NULL;
+    }
+    if (!job->instance->jobs && !job->instance->ready && !job->instance->batches) {
+      duro__instance_touch(rt, job->instance);
+    }
+  } else {
+    sibling_remove(&rt->orphans, job);
+  }
+  if (job->taken) rt->jobs_out--;
+  duro_buf_free(&job->heartbeat);
+  free(job);
+}
+
+static void fail_unregistered(duro_runtime *rt, duro__instance *i, const duro__open *o) {
+  duro_buf error = {0};
+  duro_buf_add_lit(&error, "{\"code\":\"not_registered\",\"retryable\":false,\"message\":");
+  duro_buf text = {0};
+  duro_buf_printf(&text, "activity '%.*s' is not registered in this process", DURO_FMT(o->name));
+  duro_json_add_string(&error, duro_buf_str(&text));
+  duro_buf_add_char(&error, '}');
+  duro_event e = {.kind = DURO_EVENT_ACTIVITY_FAILED,
+                  .source = o->id,
+                  .attempt = o->attempt,
+                  .error = duro_buf_str(&error)};
+  duro_message *m = duro_message_new(i->key, i->execution_id, &e);
+  if (m) duro__deliver(rt, i, m);
+  duro_buf_free(&text);
+  duro_buf_free(&error);
+}
+
+void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
+  if (o->runtime || o->queue.p) return;
+  if (o->lost_in_a_row >= rt->options.max_lost_attempts) {
+    char text[256];
+    snprintf(text, sizeof text, "activity '%.*s' lost its process %lld times in a row",
+             (int)(o->name.n < 128 ? o->name.n : 128), o->name.p, (long long)o->lost_in_a_row);
+    duro__instance_stall(rt, i, DURO_STALLED, text);
+    return;
+  }
+  duro__code *code = duro__find_activity(rt, o->name);
+  if (!code) {
+    fail_unregistered(rt, i, o);
+    return;
+  }
+  duro_job *job = job_new(rt, i, o, code, o->heartbeat);
+  if (!job) {
+    duro__log(rt, "error", "memory is out: activity '%.*s' of '%.*s' waits", DURO_FMT(o->name),
+              DURO_FMT(i->id));
+    return;
+  }
+  o->runtime = job;
+  job->sibling = i->jobs;
+  i->jobs = job;
+  job->state = DURO__JOB_READY;
+  queue_add(&rt->ready_jobs, job);
+  rt->did_something = true;
+}
+
+static void deliver_result(duro_runtime *rt, duro_job *job, const duro_event *e) {
+  if (job->orphan || job->cancelled) return;
+  duro_message *m = duro_message_new(job->instance_key, job->execution_id, e);
+  if (!m) {
+    duro__log(rt, "error", "memory is out: a result of '%.*s' is lost and its activity runs again",
+              DURO_FMT(job->info.instance_id));
+    return;
+  }
+  if (job->instance) {
+    duro__deliver(rt, job->instance, m);
+    return;
+  }
+  m->next = rt->kept; // its instance was dropped by a fault and will be loaded again
+  rt->kept = m;
+  if (!rt->resume_ns) rt->resume_ns = duro_clock_monotonic_ns();
+}
+
+void duro_job_complete(duro_job *job, duro_str output) {
+  duro_runtime *rt = job->rt;
+  duro_event e = {.kind = DURO_EVENT_ACTIVITY_COMPLETED, .source = job->task, .output = output};
+  deliver_result(rt, job, &e);
+  job_free(rt, job);
+}
+
+void duro_job_fail(duro_job *job, duro_str error) {
+  duro_runtime *rt = job->rt;
+  duro_event e = {.kind = DURO_EVENT_ACTIVITY_FAILED,
+                  .source = job->task,
+                  .attempt = job->info.attempt,
+                  .error = error};
+  deliver_result(rt, job, &e);
+  job_free(rt, job);
+}
+
+// --- Cancelling, leaving, coming back ---
+
+void duro__job_cancel(duro_runtime *rt, duro_job *job) {
+  job->cancelled = true;
+  if (job->instance && job->instance->exec && job->execution_id == job->instance->execution_id) {
+    duro__open *o = duro__exec_open(job->instance->exec, job->task);
+    if (o && o->runtime == job) o->runtime = NULL; // the next attempt is another job
+  }
+  if (job->state == DURO__JOB_READY) job_free(rt, job); // nobody has seen it
+  else duro__job_wake(rt, job);
+}
+
+void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task) {
+  for (duro_job *job = i->jobs, *next; job; job = next) {
+    next = job->sibling;
+    if (job->execution_id == execution_id && job->task == task) duro__job_cancel(rt, job);
+  }
+}
+
+void duro__jobs_orphan(duro_runtime *rt, duro__instance *i) {
+  for (duro_job *job = i->jobs, *next; job; job = next) {
+    next = job->sibling;
+    if (i->gone && job->state == DURO__JOB_READY) {
+      job_free(rt, job);
+      continue;
+    }
+    if (i->gone) {
+      job->cancelled = job->orphan = true;
+      duro__job_wake(rt, job);
+    }
+    sibling_remove(&i->jobs, job);
+    job->instance = NULL;
+    job->sibling = rt->orphans;
+    rt->orphans = job;
+  }
+  i->jobs = NULL;
+}
+
+static void attach(duro__instance *i, duro_job *job) {
+  if (job->cancelled || job->orphan || job->execution_id != i->execution_id || !i->exec) return;
+  duro__open *o = duro__exec_open(i->exec, job->task);
+  if (!o || o->kind != DURO__OPEN_ACTIVITY || o->attempt != job->info.attempt) {
+    job->orphan = true; // what it worked for is over
+    return;
+  }
+  o->runtime = job;
+  o->state = job->state == DURO__JOB_READY ? DURO__STATE_WAITING : DURO__STATE_RUNNING;
+}
+
+void duro__jobs_attach(duro_runtime *rt, duro__instance *i) {
+  for (duro_job **at = &rt->orphans; *at;) {
+    duro_job *job = *at;
+    if (job->instance_key != i->key) {
+      at = &job->sibling;
+      continue;
+    }
+    *at = job->sibling;
+    job->instance = i;
+    job->sibling = i->jobs;
+    i->jobs = job;
+  }
+  for (duro_job *job = i->jobs; job; job = job->sibling) attach(i, job);
+}
+
+void duro__jobs_free(duro_runtime *rt) {
+  while (rt->orphans) job_free(rt, rt->orphans);
+  free(rt->sleeping.items);
+}
+
+// --- What a running activity asks ---
+
+const duro_job_info *duro_job_get_info(const duro_job *job) {
+  return &job->info;
+}
+
+bool duro_job_cancelled(const duro_job *job) {
+  return job->cancelled;
+}
+
+void duro_job_set_user(duro_job *job, void *user) {
+  job->user = user;
+}
+
+void *duro_job_user(const duro_job *job) {
+  return job->user;
+}
+
+void duro_job_sleep_until(duro_job *job, int64_t at_ms) {
+  duro_runtime *rt = job->rt;
+  duro_job **slot = job->state == DURO__JOB_RUNNING ? duro__vec_push(&rt->sleeping) : NULL;
+  if (!slot) return;
+  job->state = DURO__JOB_SLEEPING;
+  job->sleep_until_ms = at_ms;
+  sleeper_place(rt, job, rt->sleeping.count - 1);
+  sleeper_up(rt, job->sleep_index);
+  rt->jobs_idle++;
+  if (job->cancelled) duro__job_wake(rt, job);
+}
+
+void duro_job_await(duro_job *job, duro_request *request) {
+  if (job->state != DURO__JOB_RUNNING) return;
+  job->state = DURO__JOB_AWAITING;
+  job->awaited = request;
+  request->awaiting = job;
+  if (request->done) duro__job_wake(job->rt, job);
+}
+
+// The attempt's and the heartbeat's timeout share one due time in the exec: the earlier one.
+void duro__job_arm(duro_runtime *rt, duro_job *job) {
+  if (!job->instance || !job->instance->exec) return;
+  int64_t now_ms = duro__now(rt), due_ms = 0;
+  if (job->attempt_timeout_ms && !job->attempt_deadline_ms) {
+    job->attempt_deadline_ms = now_ms + job->attempt_timeout_ms;
+  }
+  if (job->attempt_deadline_ms) due_ms = job->attempt_deadline_ms;
+  if (job->heartbeat_timeout_ms) {
+    int64_t beat = now_ms + job->heartbeat_timeout_ms;
+    if (!due_ms || beat < due_ms) due_ms = beat;
+  }
+  duro__exec_set_volatile_due(job->instance->exec, job->task, due_ms);
+  duro__due_update(rt, job->instance);
+}
+
+duro_code duro_job_heartbeat(duro_job *job, duro_str details, duro_error **err) {
+  if (details.n > DURO_MAX_PAYLOAD_BYTES) {
+    return duro_fail(err, DURO_TOO_LARGE, "heartbeat details are %zu bytes; %d are allowed", details.n,
+                     DURO_MAX_PAYLOAD_BYTES);
+  }
+  duro_runtime *rt = job->rt;
+  if (!job->instance || !job->instance->exec || job->cancelled) return DURO_OK;
+  duro__open *o = duro__exec_open(job->instance->exec, job->task);
+  if (!o) return DURO_OK;
+  duro_code code = duro__exec_set_heartbeat(job->instance->exec, job->task, details, err);
+  if (!code && job->heartbeat_timeout_ms) duro__job_arm(rt, job);
+  return code;
+}

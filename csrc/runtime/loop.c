@@ -1,0 +1,224 @@
+// loop.c: one step of the runtime: take in what came (commits, timers, clients), run turns, hand over a
+// batch; and sleeping until there is more.
+//
+// Invariant: duro_step never blocks on the store thread but in its own wait, and never runs so many turns
+// that the host's activities starve.
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "runtime/internal.h"
+
+#define TURNS_PER_STEP 4000
+#define LONGEST_WAIT_MS 1000 // leases are renewed and other processes looked after
+
+void duro__log(duro_runtime *rt, const char *level, const char *format, ...) {
+  if (!rt->options.log) return;
+  char text[1024];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  rt->options.log(rt->options.log_user, level, text, DURO_NONE);
+}
+
+bool duro__is_own_process(const duro_runtime *rt) {
+  return rt->pid == (int)getpid();
+}
+
+// --- Time ---
+
+int64_t duro__now(duro_runtime *rt) {
+  int64_t now_ms = rt->options.virtual_clock ? rt->virtual_now_ms : duro_clock_wall_ms();
+  if (now_ms > rt->last_now_ms) rt->last_now_ms = now_ms;
+  return rt->last_now_ms;
+}
+
+int64_t duro_now_ms(const duro_runtime *rt) {
+  int64_t now_ms = rt->options.virtual_clock ? rt->virtual_now_ms : duro_clock_wall_ms();
+  return now_ms > rt->last_now_ms ? now_ms : rt->last_now_ms;
+}
+
+int64_t duro_next_due_ms(duro_runtime *rt) {
+  int64_t due_ms = duro__due_next_ms(rt), sleeper_ms = duro__sleepers_next_ms(rt);
+  return sleeper_ms < due_ms ? sleeper_ms : due_ms;
+}
+
+duro_code duro_set_time(duro_runtime *rt, int64_t now_ms, duro_error **err) {
+  if (!rt->options.virtual_clock) {
+    return duro_fail(err, DURO_UNSUPPORTED, "the time can be moved only with clock = \"virtual\"");
+  }
+  if (now_ms < rt->virtual_now_ms) {
+    return duro_fail(err, DURO_INVALID_ARGUMENT, "time cannot be moved backwards");
+  }
+  rt->virtual_now_ms = now_ms;
+  return DURO_OK;
+}
+
+// --- Work ---
+
+static bool turns_allowed(const duro_runtime *rt) {
+  if (rt->role != DURO_ROLE_RUNTIME || rt->fault || rt->lost) return false;
+  if (rt->resume_ns) return false;
+  return !(rt->options.virtual_clock && rt->in_flight);
+}
+
+static bool run_turns(duro_runtime *rt) {
+  bool any = false;
+  for (int n = 0; rt->ready_count && n < TURNS_PER_STEP && turns_allowed(rt); n++) {
+    if (duro__batch_full(rt) && !rt->options.virtual_clock && !duro__batches_turn(rt)) break;
+    duro__turn_run(rt, duro__instance_next_ready(rt));
+    any = true;
+  }
+  return any;
+}
+
+// Stalled instances are tried again, page by page, once code was registered.
+static bool recheck_stalled(duro_runtime *rt) {
+  if (!rt->recheck_stalled || rt->fault) return false;
+  duro_arena arena = {0};
+  duro_instance_rows rows = {0};
+  duro_list_query query = {.filter = {.statuses = 1u << DURO_STATUS_STALLED},
+                           .ascending = true,
+                           .after_key = rt->recheck_after_key,
+                           .limit = 100};
+  duro_error *err = NULL;
+  duro_code code = duro__store_list(rt->store, &query, &arena, &rows, &err);
+  for (size_t k = 0; !code && k < rows.count; k++) {
+    duro__instance *i = NULL;
+    duro_status ended;
+    duro_error *problem = NULL;
+    rt->recheck_after_key = rows.items[k].key;
+    if (duro__live_by_key(rt, rows.items[k].key)) continue;
+    if (duro__instance_fetch_by_key(rt, rows.items[k].key, &i, &ended, &problem)) {
+      duro__log(rt, "error", "a stalled instance could not be loaded: %s", problem ? problem->message : "");
+    }
+    duro_error_free(problem);
+  }
+  if (code || rows.count < 100) {
+    rt->recheck_stalled = false;
+    rt->recheck_after_key = 0;
+  }
+  if (code) duro__log(rt, "error", "stalled instances could not be read: %s", err ? err->message : "");
+  duro_error_free(err);
+  duro_arena_free(&arena);
+  return true;
+}
+
+static bool own_work(duro_runtime *rt) {
+  duro__owner_renew(rt);
+  bool any = duro__fault_turn(rt);
+  any |= duro__clients_poll(rt);
+  if (turns_allowed(rt)) {
+    any |= duro__timers_fire(rt);
+    any |= duro__sweep_step(rt);
+    any |= recheck_stalled(rt);
+  }
+  any |= run_turns(rt);
+  any |= duro__batches_turn(rt);
+  duro__fold_turn(rt);
+  if (rt->live_count > (size_t)rt->options.max_live_instances) duro__evict(rt);
+  return any;
+}
+
+static bool work(duro_runtime *rt) {
+  uv_run(&rt->loop, UV_RUN_NOWAIT);
+  bool any = duro__writer_collect(rt);
+  any |= duro__sleepers_wake(rt);
+  if (rt->role == DURO_ROLE_RUNTIME) any |= own_work(rt);
+  else any |= duro__client_step(rt);
+  return any;
+}
+
+// --- Waiting ---
+
+static int64_t ms_until(int64_t due_ms, int64_t now_ms) {
+  return due_ms <= now_ms ? 0 : due_ms - now_ms;
+}
+
+static int64_t ms_until_ns(uint64_t at_ns) {
+  uint64_t now_ns = duro_clock_monotonic_ns();
+  return at_ns <= now_ns ? 0 : (int64_t)((at_ns - now_ns) / 1000000) + 1;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+static bool can_move_now(const duro_runtime *rt) {
+  if (rt->ready_jobs.head && rt->jobs_out < (size_t)rt->options.activity_concurrency) return true;
+  if (rt->woken_jobs.head) return true;
+  if (!turns_allowed(rt)) return false;
+  if (rt->ready_count && !(duro__batch_full(rt) && rt->in_flight >= DURO_BATCHES_IN_FLIGHT)) return true;
+  return rt->recheck_stalled || (rt->open && !rt->in_flight);
+}
+
+int64_t duro_next_timeout_ms(const duro_runtime *rt) {
+  duro_runtime *self = (duro_runtime *)rt; // asking for the time may move the high-water mark
+  if (can_move_now(rt)) return 0;
+  int64_t wait = LONGEST_WAIT_MS;
+  if (rt->in_flight == 0 || !rt->options.virtual_clock) {
+    int64_t due_ms = duro_next_due_ms(self), now_ms = duro__now(self);
+    if (due_ms <= now_ms && !turns_allowed(rt)) due_ms = DURO_NEVER; // cannot be served at this moment
+    if (!rt->options.virtual_clock) {
+      if (due_ms != DURO_NEVER) wait = least(wait, ms_until(due_ms, now_ms));
+    } else if (due_ms <= now_ms) wait = 0;
+  }
+  if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) wait = 0;
+  if (rt->fault && !rt->probing && !rt->in_flight) wait = least(wait, ms_until_ns(rt->fault_retry_ns));
+  if (rt->resume_ns && !rt->fault) wait = least(wait, ms_until_ns(rt->resume_ns));
+  return least(wait, duro__client_poll_ms(rt));
+}
+
+static void on_timer(uv_timer_t *timer) {
+  (void)timer;
+}
+
+static void wait_for(duro_runtime *rt, int64_t ms) {
+  if (ms > 0) {
+    uv_update_time(&rt->loop);
+    uv_timer_start(&rt->timer, on_timer, (uint64_t)ms, 0);
+    uv_run(&rt->loop, UV_RUN_ONCE);
+    uv_timer_stop(&rt->timer);
+  }
+}
+
+int duro_fd(const duro_runtime *rt) {
+  return uv_backend_fd(&rt->loop);
+}
+
+void duro_wake(duro_runtime *rt) {
+  uv_async_send(&rt->wake);
+}
+
+duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_error **err) {
+  int64_t before = rt->totals.turns;
+  uint64_t until_ns = duro_clock_monotonic_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000;
+  rt->did_something = false;
+  bool worked = false;
+  for (;;) {
+    worked |= work(rt);
+    if (rt->lost) break;
+    bool jobs = (rt->ready_jobs.head && rt->jobs_out < (size_t)rt->options.activity_concurrency) ||
+                rt->woken_jobs.head;
+    if (jobs || rt->did_something || rt->totals.turns != before) break;
+    int64_t left = timeout_ms < 0 ? LONGEST_WAIT_MS : ms_until_ns(until_ns);
+    if (timeout_ms >= 0 && duro_clock_monotonic_ns() >= until_ns) break;
+    wait_for(rt, least(left, duro_next_timeout_ms(rt)));
+  }
+  if (turns) *turns = rt->totals.turns - before;
+  if (rt->lost) {
+    return duro_fail(err, DURO_LOCKED, "the lease of '%s' was lost: another process owns it", rt->path);
+  }
+  return DURO_OK;
+}
+
+bool duro_idle(const duro_runtime *rt) {
+  duro_runtime *self = (duro_runtime *)rt;
+  if (rt->role != DURO_ROLE_RUNTIME) return rt->waiters == NULL;
+  if (rt->fault || rt->resume_ns || rt->in_flight || rt->open) return false;
+  if (rt->ready_count || rt->recheck_stalled || rt->want_fold.count) return false;
+  if (rt->ready_jobs.head || rt->woken_jobs.head || rt->jobs_out > rt->jobs_idle) return false;
+  if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) return false;
+  return duro_next_due_ms(self) > duro__now(self);
+}

@@ -1,0 +1,616 @@
+// turn.c: one turn of one instance: its messages go through the quiet room, and what comes out joins the
+// open batch: a journal row, and whatever the turn asked of others.
+//
+// Order matters: the exec records first, then its effects are turned into rows and messages of the same
+// batch; jobs and answers wait until the batch is durable.
+#include "runtime/internal.h"
+
+#define MESSAGES_PER_TURN 1000 // a flood of results becomes several journal rows, not one huge one
+
+// --- Messages to others ---
+
+static void post_event(duro_runtime *rt, duro__instance *to, const duro_event *e, int64_t execution_id) {
+  duro_message *m = duro_message_new(to->key, execution_id, e);
+  if (!m) {
+    duro_error *err = NULL;
+    duro_fail_oom(&err);
+    duro__batch_poison(rt, err);
+    return;
+  }
+  m->must_keep = true;
+  duro__deliver(rt, to, m);
+}
+
+// The receiver, or NULL when it has ended or is unknown. When the store cannot tell, the whole batch
+// must not be stored: the message would be lost.
+static duro__instance *receiver(duro_runtime *rt, duro_str id, int64_t key) {
+  duro__instance *to = NULL;
+  duro_status ended;
+  duro_error *err = NULL;
+  duro_code code = key ? duro__instance_fetch_by_key(rt, key, &to, &ended, &err)
+                       : duro__instance_fetch(rt, id, &to, &ended, &err);
+  if (code && code != DURO_NOT_FOUND) duro__batch_poison(rt, err);
+  else duro_error_free(err);
+  return to;
+}
+
+static void child_refused(duro_runtime *rt, duro__instance *parent, int64_t task, duro_code code,
+                          const char *message) {
+  duro_buf error = {0};
+  duro_buf_printf(&error, "{\"code\":\"%s\",\"message\":", duro_code_string(code));
+  duro_json_add_string(&error, duro_str_from(message));
+  duro_buf_add_char(&error, '}');
+  duro_event e = {.kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED,
+                  .source = task,
+                  .error = duro_buf_str(&error)};
+  post_event(rt, parent, &e, parent->execution_id);
+  duro_buf_free(&error);
+}
+
+static void start_child(duro_runtime *rt, duro__instance *i, int64_t task) {
+  const duro__open *o = duro__exec_open(i->exec, task);
+  if (!o) return; // cancelled in the same turn
+  if (i->depth + 1 > DURO_MAX_TREE_DEPTH) {
+    child_refused(rt, i, task, DURO_TOO_LARGE, "sub-orchestrations are nested too deep (100 levels)");
+    return;
+  }
+  duro__new_instance n = {.id = o->instance,
+                          .name = o->name,
+                          .version = o->version,
+                          .input = o->input,
+                          .parent_id = i->id,
+                          .parent_key = i->key,
+                          .parent_event_id = task,
+                          .parent_execution_id = i->execution_id,
+                          .depth = i->depth + 1,
+                          .timeout_ms = duro_json_member_int(o->options, "timeout_ms", 0),
+                          // A derived id holds the parent's: taken only when somebody chose it on purpose,
+                          // which the store notices.
+                          .checked = duro_str_starts_with(o->instance, i->id)};
+  duro_error *err = NULL;
+  duro_code code = duro__instance_create(rt, &n, NULL, &err);
+  if (code == DURO_STORAGE || code == DURO_OUT_OF_MEMORY) {
+    duro__batch_poison(rt, err);
+    return;
+  }
+  if (code) child_refused(rt, i, task, code, err ? err->message : "it could not be started");
+  duro_error_free(err);
+}
+
+static void start_detached(duro_runtime *rt, const duro_event *e) {
+  duro__new_instance n = {
+      .id = e->instance, .name = e->name, .version = e->version, .input = e->input};
+  duro_error *err = NULL;
+  duro_code code = duro__instance_create(rt, &n, NULL, &err);
+  if (code == DURO_STORAGE || code == DURO_OUT_OF_MEMORY) {
+    duro__batch_poison(rt, err);
+    return;
+  }
+  if (code) duro__log(rt, "warn", "start of '%.*s': %s", DURO_FMT(e->instance), err ? err->message : "");
+  duro_error_free(err);
+}
+
+static void send_event(duro_runtime *rt, const duro_event *sent) {
+  duro__instance *to = receiver(rt, sent->instance, 0);
+  if (!to) {
+    duro__log(rt, "warn", "event '%.*s' to instance '%.*s': there is none that runs",
+              DURO_FMT(sent->name), DURO_FMT(sent->instance));
+    return;
+  }
+  duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED, .name = sent->name, .input = sent->input};
+  post_event(rt, to, &e, 0);
+}
+
+static void end_child(duro_runtime *rt, const duro__effect *effect) {
+  duro__instance *child = receiver(rt, effect->event.instance, 0);
+  if (!child) return;
+  duro_event e = {.kind = effect->kind == DURO__CANCEL_CHILD ? DURO_EVENT_CANCEL_REQUESTED
+                                                             : DURO_EVENT_ORCHESTRATION_TERMINATED,
+                  .reason = effect->event.reason};
+  post_event(rt, child, &e, 0);
+}
+
+static void after(duro_runtime *rt, duro__batch *b, duro__instance *i, duro__after_kind kind,
+                  int64_t task) {
+  (void)rt;
+  duro__after *a = duro__vec_push(&b->after);
+  if (!a) {
+    b->poisoned = true;
+    return;
+  }
+  *a = (duro__after){.kind = kind, .instance = i, .execution_id = i->execution_id, .task = task};
+}
+
+static void effects(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                    const duro__turn_result *result) {
+  for (size_t k = 0; k < result->effect_count; k++) {
+    const duro__effect *e = &result->effects[k];
+    switch (e->kind) {
+    case DURO__START_JOB: after(rt, b, i, DURO__AFTER_JOB, e->task); break;
+    case DURO__CANCEL_JOB: after(rt, b, i, DURO__AFTER_CANCEL_JOB, e->task); break;
+    case DURO__START_CHILD: start_child(rt, i, e->task); break;
+    case DURO__CANCEL_CHILD:
+    case DURO__TERMINATE_CHILD: end_child(rt, e); break;
+    case DURO__START_DETACHED: start_detached(rt, &e->event); break;
+    case DURO__SEND_EVENT: send_event(rt, &e->event); break;
+    }
+  }
+}
+
+// --- Rows ---
+
+static duro_str keep(duro__batch *b, duro_str s) {
+  return duro_arena_dup(&b->arena, s);
+}
+
+void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                           const duro__turn_result *result) {
+  duro_instance_row *row = duro__vec_push(&b->inserts);
+  if (!row) {
+    b->poisoned = true;
+    return;
+  }
+  i->needs_insert = false;
+  duro__count(rt, i->name, DURO__STARTED, 1);
+  rt->totals.started++;
+  row->key = i->key;
+  row->id = keep(b, i->id);
+  row->run_id = keep(b, duro_str_from(i->run_id));
+  row->vm = i->vm;
+  row->partition = (int)(duro_hash_bytes(i->id.p, i->id.n) % DURO_PARTITIONS);
+  row->name = keep(b, i->name);
+  row->version = keep(b, i->version);
+  row->status = i->status;
+  row->created_at_ms = i->created_at_ms;
+  row->updated_at_ms = duro__now(rt);
+  row->execution_id = i->execution_id;
+  row->execution_started_at_ms = i->execution_started_at_ms;
+  row->parent_key = i->parent_key;
+  row->parent_id = keep(b, i->parent_id);
+  row->parent_event_id = i->parent_event_id;
+  row->parent_execution_id = i->parent_execution_id;
+  row->depth = i->depth;
+  row->waiting_on = DURO_STR("[]");
+  row->attributes = keep(b, i->attributes_json);
+  row->wake_at_ms = i->status == DURO_STATUS_PENDING ? i->due_ms : 0;
+  if (!result) return;
+  row->wake_at_ms = duro__exec_wake_at_ms(i->exec);
+  row->custom_status = keep(b, duro__exec_custom_status(i->exec));
+  row->custom_status_version = duro__exec_custom_status_version(i->exec);
+  if (result->attributes_changed) row->attributes = keep(b, duro__exec_attributes(i->exec));
+  if (!duro_status_final(i->status)) return;
+  row->wake_at_ms = DURO_NEVER;
+  row->completed_at_ms = row->updated_at_ms;
+  row->output = keep(b, result->output);
+  row->error = keep(b, result->error);
+  row->reason = keep(b, result->reason);
+}
+
+static void update_row(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
+                       const duro__turn_result *result) {
+  duro_instance_update *u = duro__vec_push(&b->updates);
+  if (!u) {
+    b->poisoned = true;
+    return;
+  }
+  u->set = set;
+  u->row.key = i->key;
+  u->row.updated_at_ms = duro__now(rt);
+  u->row.status = i->status;
+  if (set & DURO_SET_STATUS) {
+    if (duro_status_final(i->status)) u->row.completed_at_ms = u->row.updated_at_ms;
+    u->row.output = keep(b, result->output);
+    u->row.error = keep(b, result->error);
+    u->row.reason = keep(b, result->reason);
+  }
+  if (set & DURO_SET_EXECUTION) {
+    u->row.execution_id = i->execution_id;
+    u->row.execution_started_at_ms = i->execution_started_at_ms;
+    u->row.version = keep(b, i->version);
+  }
+  if (set & DURO_SET_CUSTOM_STATUS) {
+    u->row.custom_status = keep(b, duro__exec_custom_status(i->exec));
+    u->row.custom_status_version = duro__exec_custom_status_version(i->exec);
+  }
+  if (set & DURO_SET_ATTRIBUTES) u->row.attributes = keep(b, duro__exec_attributes(i->exec));
+}
+
+static void journal_row(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                        const duro__turn_result *result, uint64_t started_ns) {
+  duro_turn_row *row = duro__vec_push(&b->turns);
+  if (!row) {
+    b->poisoned = true;
+    return;
+  }
+  row->seq = i->last_seq = ++rt->last_seq;
+  row->instance_key = i->key;
+  row->execution_id = i->execution_id;
+  row->first_event_id = result->first_event_id;
+  row->event_count = result->event_count;
+  row->status = result->status;
+  row->at_ms = duro__exec_now_ms(i->exec);
+  row->turn_us = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000);
+  row->events = keep(b, result->events);
+  bool over = duro_status_final(result->status);
+  row->wake_at_ms = over ? DURO_NEVER : duro__exec_wake_at_ms(i->exec);
+  if (over) {
+    row->waiting_on = DURO_STR("[]");
+    return;
+  }
+  duro_buf_clear(&rt->scratch);
+  duro__exec_waiting_on(i->exec, &rt->scratch);
+  row->waiting_on = keep(b, duro_buf_str(&rt->scratch));
+}
+
+// --- The end of an execution ---
+
+static void tell_parent(duro_runtime *rt, duro__instance *i, const duro__turn_result *result) {
+  if (!i->parent_key) return;
+  duro__instance *parent = receiver(rt, DURO_NONE, i->parent_key);
+  if (!parent) return;
+  duro_event e = {.kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED, .source = i->parent_event_id};
+  duro_buf error = {0};
+  if (i->status == DURO_STATUS_COMPLETED) {
+    e.kind = DURO_EVENT_SUB_ORCHESTRATION_COMPLETED;
+    e.output = result->output;
+  } else if (result->error.p) {
+    e.error = result->error;
+  } else {
+    duro_buf_printf(&error, "{\"code\":\"%s\",\"message\":",
+                    i->status == DURO_STATUS_CANCELLED ? "cancelled" : "terminated");
+    duro_json_add_string(&error, result->reason.n ? result->reason
+                                 : duro_str_from(i->status == DURO_STATUS_CANCELLED
+                                                     ? "the sub-orchestration was cancelled"
+                                                     : "the sub-orchestration was terminated"));
+    duro_buf_add_char(&error, '}');
+    e.error = duro_buf_str(&error);
+  }
+  post_event(rt, parent, &e, i->parent_execution_id);
+  duro_buf_free(&error);
+}
+
+static void count_end(duro_runtime *rt, duro__instance *i) {
+  static const duro__metric metrics[DURO_STATUS_COUNT] = {
+      [DURO_STATUS_COMPLETED] = DURO__COMPLETED,
+      [DURO_STATUS_FAILED] = DURO__FAILED,
+      [DURO_STATUS_CANCELLED] = DURO__CANCELLED,
+      [DURO_STATUS_TERMINATED] = DURO__TERMINATED,
+  };
+  duro__count(rt, i->name, metrics[i->status], 1);
+  duro__count(rt, i->name, DURO__DURATION_MS, duro__now(rt) - i->created_at_ms);
+  if (i->status == DURO_STATUS_COMPLETED) rt->totals.completed++;
+  else if (i->status == DURO_STATUS_FAILED) rt->totals.failed++;
+  else rt->totals.cancelled++;
+}
+
+static void instance_ended(duro_runtime *rt, duro__instance *i, const duro__turn_result *result) {
+  tell_parent(rt, i, result);
+  count_end(rt, i);
+  i->gone = true;
+  duro__due_remove(rt, i);
+}
+
+static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                           const duro__turn_result *result) {
+  duro_execution_row *row = duro__vec_push(&b->executions);
+  duro_message *start = duro_message_new(i->key, i->execution_id + 1, &result->next_start);
+  if (!row || !start) {
+    b->poisoned = true;
+    if (start) duro_message_free(start);
+    return false;
+  }
+  row->instance_key = i->key;
+  row->execution_id = i->execution_id;
+  row->status = DURO_STATUS_CONTINUED_AS_NEW;
+  row->version = keep(b, i->version);
+  row->started_at_ms = i->execution_started_at_ms;
+  row->completed_at_ms = duro__now(rt);
+  row->event_count = duro__exec_last_event_id(i->exec);
+  row->reason = keep(b, result->reason);
+  duro_str version = result->next_start.version;
+  if (version.n && !duro_str_equal(version, i->version)) {
+    char *copy = duro_str_dup(version);
+    if (copy) {
+      free((void *)i->version.p);
+      i->version = (duro_str){copy, version.n};
+    }
+  }
+  duro__instance_unbuild(rt, i);
+  i->execution_id++;
+  i->execution_started_at_ms = duro__now(rt);
+  start->must_keep = true;
+  start->next = i->inbox_head;
+  i->inbox_head = start;
+  if (!i->inbox_tail) i->inbox_tail = start;
+  i->inbox_count++;
+  update_row(rt, b, i, DURO_SET_EXECUTION, result);
+  duro__instance_ready(rt, i);
+  return true;
+}
+
+// --- Stalling ---
+
+static duro_str stall_error(duro__instance *i, duro_code code, const char *message, duro_buf *b) {
+  duro_buf_printf(b, "{\"code\":\"%s\",\"message\":", duro_code_string(code));
+  duro_json_add_string(b, duro_str_from(message));
+  if (i->mismatch.event_id) {
+    duro_buf_add_lit(b, ",\"event_id\":");
+    duro_buf_add_int(b, i->mismatch.event_id);
+    duro_buf_add_lit(b, ",\"expected\":");
+    duro_json_add_string(b, duro_str_from(i->mismatch.expected ? i->mismatch.expected : ""));
+    duro_buf_add_lit(b, ",\"got\":");
+    duro_json_add_string(b, duro_str_from(i->mismatch.got ? i->mismatch.got : ""));
+  }
+  duro_buf_add_char(b, '}');
+  return duro_buf_str(b);
+}
+
+void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, const char *message) {
+  duro__batch *b = duro__batch_open(rt);
+  if (!b) return;
+  char text[512];
+  if (code == DURO_NONDETERMINISM) {
+    snprintf(text, sizeof text, "the code departs from its history at event %lld: expected %s, got %s",
+             (long long)i->mismatch.event_id, i->mismatch.expected ? i->mismatch.expected : "?",
+             i->mismatch.got ? i->mismatch.got : "?");
+    message = text;
+  }
+  if (!message) message = duro_code_sentence(code);
+  duro__log(rt, "error", "instance '%.*s' is stalled: %s", DURO_FMT(i->id), message);
+  duro__instance_unbuild(rt, i);
+  duro__due_remove(rt, i);
+  i->status = DURO_STATUS_STALLED;
+  duro_buf error = {0};
+  duro__turn_result result = {.error = stall_error(i, code, message, &error)};
+  duro__batch_touch(rt, b, i);
+  if (i->needs_insert) {
+    duro__instance_insert(rt, b, i, NULL);
+  }
+  update_row(rt, b, i, DURO_SET_STATUS, &result);
+  duro_buf_free(&error);
+  i->parked_count = 0;
+  duro_message *m = i->inbox_head;
+  for (; m; m = m->next) {
+    i->parked_count++;
+    if (!m->row_id) duro__batch_add_message(rt, b, m);
+    m->must_keep = true;
+    if (m->waiter) duro__batch_answer(rt, b, m->waiter);
+    m->waiter = NULL;
+  }
+}
+
+void duro__instance_unstall(duro_runtime *rt, duro__instance *i) {
+  duro__batch *b = duro__batch_open(rt);
+  if (!b) return;
+  i->status = DURO_STATUS_RUNNING;
+  i->parked_count = 0;
+  duro__turn_result none = {.status = DURO_STATUS_RUNNING};
+  duro__batch_touch(rt, b, i);
+  update_row(rt, b, i, DURO_SET_STATUS, &none);
+  duro__due_update(rt, i);
+  if (i->inbox_head) duro__instance_ready(rt, i);
+}
+
+// --- The turn ---
+
+static duro_message *inbox_take(duro__instance *i, duro_message *before, duro_message *m) {
+  if (before) before->next = m->next;
+  else i->inbox_head = m->next;
+  if (i->inbox_tail == m) i->inbox_tail = before;
+  i->inbox_count--;
+  m->next = NULL;
+  return m;
+}
+
+static void consume(duro_runtime *rt, duro__batch *b, duro_message *m) {
+  if (m->row_id) {
+    int64_t *row = duro__vec_push(&b->messages_done);
+    if (row) *row = m->row_id;
+    else b->poisoned = true;
+  }
+  if (m->waiter) duro__batch_answer(rt, b, m->waiter);
+  m->next = b->consumed;
+  b->consumed = m;
+}
+
+static bool applies(const duro__instance *i, const duro_message *m) {
+  return !m->execution_id || m->execution_id == i->execution_id;
+}
+
+// Which messages a turn may apply.
+typedef enum takes {
+  TAKES_ALL,
+  TAKES_CONTROL,   // suspended or stalled: only what ends it or sets it free
+  TAKES_UNSTARTED, // its code will not run: its start, and what ends it
+} takes;
+
+static bool taken(takes which, duro_event_kind kind) {
+  switch (which) {
+  case TAKES_ALL: return true;
+  case TAKES_CONTROL:
+    return kind == DURO_EVENT_ORCHESTRATION_TERMINATED || kind == DURO_EVENT_RESUMED ||
+           kind == DURO_EVENT_SUSPENDED;
+  case TAKES_UNSTARTED:
+    return kind == DURO_EVENT_ORCHESTRATION_STARTED || kind == DURO_EVENT_CANCEL_REQUESTED ||
+           kind == DURO_EVENT_ORCHESTRATION_TERMINATED;
+  }
+  return false;
+}
+
+// Applies messages until the execution ends or nothing fits. False when the exec is broken.
+static bool apply_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i, takes which) {
+  duro_message *before = NULL, *m = i->inbox_head;
+  for (int n = 0; m && n < MESSAGES_PER_TURN;) {
+    if (!taken(which, m->event.kind)) {
+      before = m;
+      m = m->next;
+      continue;
+    }
+    n++;
+    inbox_take(i, before, m);
+    bool recorded = false;
+    duro_error *err = NULL;
+    duro_code code = applies(i, m) ? duro__exec_apply(i->exec, &m->event, &recorded, &err) : DURO_OK;
+    consume(rt, b, m);
+    if (code) {
+      duro__log(rt, "error", "a turn of instance '%.*s': %s", DURO_FMT(i->id),
+                err ? err->message : duro_code_string(code));
+      duro__batch_poison(rt, err);
+      return false;
+    }
+    duro_status status = duro__exec_status(i->exec);
+    if (duro_status_final(status)) break;
+    if (which == TAKES_CONTROL && status == DURO_STATUS_RUNNING && i->status == DURO_STATUS_SUSPENDED) {
+      which = TAKES_ALL; // resumed: what had arrived follows in order
+      before = NULL;
+      m = i->inbox_head;
+      continue;
+    }
+    if (status == DURO_STATUS_SUSPENDED) which = TAKES_CONTROL;
+    m = before ? before->next : i->inbox_head;
+  }
+  return true;
+}
+
+static void turn_counts(duro_runtime *rt, duro__instance *i, const duro__turn_result *r) {
+  if (r->activities_completed) {
+    duro__count(rt, i->name, DURO__ACTIVITIES_COMPLETED, r->activities_completed);
+    rt->totals.activities += r->activities_completed;
+  }
+  if (r->activities_failed) {
+    duro__count(rt, i->name, DURO__ACTIVITIES_FAILED, r->activities_failed);
+    rt->totals.activities += r->activities_failed;
+  }
+  if (r->timers_fired) {
+    duro__count(rt, i->name, DURO__TIMERS_FIRED, r->timers_fired);
+    rt->totals.timers += r->timers_fired;
+  }
+  if (r->events_received) {
+    duro__count(rt, i->name, DURO__EVENTS_RAISED, r->events_received);
+    rt->totals.events += r->events_received;
+  }
+}
+
+// What came out of the quiet room becomes rows and messages.
+static void publish(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                    const duro__turn_result *result, uint64_t started_ns) {
+  duro_status before = i->status;
+  bool continued = result->status == DURO_STATUS_CONTINUED_AS_NEW;
+  i->status = continued ? DURO_STATUS_RUNNING : result->status;
+  i->custom_status_version = duro__exec_custom_status_version(i->exec);
+  duro__batch_touch(rt, b, i);
+  if (result->event_count) journal_row(rt, b, i, result, started_ns);
+  if (i->needs_insert) {
+    duro__instance_insert(rt, b, i, result);
+  } else {
+    unsigned set = i->status != before ? DURO_SET_STATUS : 0;
+    if (result->custom_status_changed) set |= DURO_SET_CUSTOM_STATUS;
+    if (result->attributes_changed) set |= DURO_SET_ATTRIBUTES;
+    if (set) update_row(rt, b, i, set, result);
+  }
+  turn_counts(rt, i, result);
+  effects(rt, b, i, result);
+  if (continued) next_execution(rt, b, i, result);
+  else if (duro_status_final(i->status)) instance_ended(rt, i, result);
+  else duro__due_update(rt, i);
+}
+
+// Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting).
+static bool prepare(duro_runtime *rt, duro__instance *i) {
+  bool drop = i->stale_code || (rt->options.replay_every_turn && i->exec && i->last_seq);
+  if (drop || (!i->exec && !i->needs_insert && !(i->inbox_head && i->inbox_head->event.kind ==
+                                                 DURO_EVENT_ORCHESTRATION_STARTED))) {
+    if (i->batches) { // its newest events are not in the store yet
+      i->waits_commit = true;
+      return false;
+    }
+  } else if (i->exec) {
+    return true;
+  }
+  duro_error *err = NULL;
+  bool fresh = i->inbox_head && i->inbox_head->event.kind == DURO_EVENT_ORCHESTRATION_STARTED;
+  duro_code code = fresh ? duro__instance_exec(rt, i, true, &err) : duro__instance_build(rt, i, &err);
+  if (code == DURO_OK) {
+    if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
+    return true;
+  }
+  if (code == DURO_NOT_REGISTERED || code == DURO_NONDETERMINISM) {
+    if (i->status != DURO_STATUS_STALLED) duro__instance_stall(rt, i, code, err ? err->message : NULL);
+    duro_error_free(err);
+  } else {
+    duro__batch_poison(rt, err);
+    duro__batch_touch(rt, duro__batch_open(rt), i);
+  }
+  return false;
+}
+
+static void run(duro_runtime *rt, duro__instance *i, takes which) {
+  duro__batch *b = duro__batch_open(rt);
+  if (!b) return;
+  uint64_t started_ns = duro_clock_monotonic_ns();
+  duro__watchdog_turn(rt, i);
+  duro__exec_turn_begin(i->exec, duro__now(rt));
+  bool whole = apply_inbox(rt, b, i, which);
+  duro__turn_result result = {0};
+  duro__exec_turn_end(i->exec, &result);
+  duro__watchdog_turn(rt, NULL);
+  b->turn_count++;
+  rt->totals.turns++;
+  duro__batch_touch(rt, b, i);
+  if (!whole) return; // the batch will not be stored, and the instance is loaded again
+  publish(rt, b, i, &result, started_ns);
+  if (!i->gone && i->inbox_head && !duro__instance_parked(i)) duro__instance_ready(rt, i);
+}
+
+static bool inbox_has(const duro__instance *i, takes which, duro_event_kind but) {
+  for (const duro_message *m = i->inbox_head; m; m = m->next) {
+    if (m->event.kind != but && taken(which, m->event.kind)) return true;
+  }
+  return false;
+}
+
+// A parked instance does only what ends it or sets it free.
+static void run_parked(duro_runtime *rt, duro__instance *i) {
+  bool unstarted = i->inbox_head && i->inbox_head->event.kind == DURO_EVENT_ORCHESTRATION_STARTED;
+  takes which = unstarted ? TAKES_UNSTARTED : TAKES_CONTROL;
+  if (!inbox_has(i, which, DURO_EVENT_ORCHESTRATION_STARTED)) {
+    if (i->status == DURO_STATUS_STALLED && i->stale_code && prepare(rt, i)) duro__turn_run(rt, i);
+    return;
+  }
+  if (i->batches) {
+    i->waits_commit = true;
+    return;
+  }
+  duro_error *err = NULL;
+  duro_code code = DURO_OK;
+  bool runs_code = i->status == DURO_STATUS_SUSPENDED && !i->foreign_vm;
+  if (unstarted) code = duro__instance_exec_held(rt, i, &err);
+  else if (!runs_code) code = duro__instance_scan(rt, i, &err);
+  else if (!i->exec) code = duro__instance_build(rt, i, &err);
+  if (code) {
+    duro__log(rt, "error", "instance '%.*s': %s", DURO_FMT(i->id), err ? err->message : "");
+    duro_error_free(err);
+    return;
+  }
+  run(rt, i, which);
+}
+
+void duro__turn_run(duro_runtime *rt, duro__instance *i) {
+  if (i->gone) return;
+  if (i->status == DURO_STATUS_PENDING && i->start_due) {
+    i->start_due = false;
+    i->status = DURO_STATUS_RUNNING;
+    i->parked_count = 0;
+    duro__batch *b = duro__batch_open(rt);
+    duro__turn_result none = {.status = DURO_STATUS_RUNNING};
+    if (b) {
+      duro__batch_touch(rt, b, i);
+      update_row(rt, b, i, DURO_SET_STATUS, &none);
+    }
+  }
+  if (duro__instance_parked(i)) {
+    run_parked(rt, i);
+    return;
+  }
+  if (prepare(rt, i) && i->inbox_head) run(rt, i, TAKES_ALL);
+}

@@ -1,0 +1,433 @@
+// verbs_start.c: starting instances, one or many.
+//
+// Invariant: what one call starts (and deletes, and raises) is one transaction. A single start leaves
+// its row to its first turn, whose batch carries everything; where several things must meet, their rows
+// are put into the open batch right here and the start messages go along with it.
+#include <stdlib.h>
+
+#include "runtime/answers.h"
+#include "runtime/arguments.h"
+#include "runtime/registry.h"
+#include "runtime/trees.h"
+
+// --- Reading ---
+
+static bool read_conflict(duro_request *r, duro_str args, duro_arena *arena, duro__start *out) {
+  static const duro_str words[] = {
+      [DURO__ON_CONFLICT_FAIL] = DURO_STR("fail"),
+      [DURO__ON_CONFLICT_EXISTING] = DURO_STR("existing"),
+      [DURO__ON_CONFLICT_REPLACE] = DURO_STR("replace_finished"),
+  };
+  duro_str text;
+  out->on_conflict = DURO__ON_CONFLICT_FAIL;
+  if (!duro__arg_text(r, args, "on_conflict", DURO_MAX_NAME_BYTES, arena, &text)) return false;
+  if (!text.p) return true;
+  for (int i = 0; i < 3; i++) {
+    if (!duro_str_equal(text, words[i])) continue;
+    out->on_conflict = (unsigned)i;
+    return true;
+  }
+  duro__request_fail(r, DURO_INVALID_ARGUMENT,
+                     "on_conflict is '%.*s'; it may be fail, existing or replace_finished", DURO_FMT(text));
+  return false;
+}
+
+static bool read_times(duro_runtime *rt, duro_request *r, duro_str args, duro__start *out) {
+  int64_t start_ms, delay_ms;
+  if (!duro__arg_int(r, args, "start_at_ms", 0, INT64_MIN, &start_ms)) return false;
+  if (!duro__arg_int(r, args, "delay_ms", 0, 0, &delay_ms)) return false;
+  if (!duro__arg_int(r, args, "timeout_ms", 0, 0, &out->instance.timeout_ms)) return false;
+  int64_t now_ms = duro__now(rt);
+  if (delay_ms > DURO_NEVER - 1 - now_ms || start_ms == DURO_NEVER) {
+    duro__request_fail(r, DURO_INVALID_ARGUMENT, "the start lies too far in the future");
+    return false;
+  }
+  if (delay_ms) start_ms = now_ms + delay_ms;
+  out->instance.start_at_ms = start_ms > now_ms ? start_ms : 0;
+  return true;
+}
+
+static bool read_version(duro_request *r, duro_str args, duro_arena *arena, duro__start *out) {
+  duro_str *version = &out->instance.version;
+  if (!duro__arg_text(r, args, "version", DURO_MAX_NAME_BYTES, arena, version)) return false;
+  if (!version->p || duro__semver_valid(*version)) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "the version '%.*s' is not of the form 1.2.3",
+                     DURO_FMT(*version));
+  return false;
+}
+
+static bool read_event(duro_request *r, duro_str args, duro_arena *arena, duro__start *out) {
+  duro_str event = duro__member(args, "event");
+  if (!event.p) return true;
+  if (!duro__arg_object(r, event)) return false;
+  return duro__arg_id(r, event, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena, &out->event_name) &&
+         duro__arg_payload(r, event, "data", &out->event_data);
+}
+
+static bool give_id(duro_runtime *rt, duro_request *r, duro_arena *arena, duro__start *out) {
+  char uuid[DURO_UUID_SIZE];
+  if (out->instance.id.p) return true;
+  duro_uuid7(uuid, duro__now(rt));
+  out->generated = true;
+  out->instance.id = duro_arena_dup(arena, duro_str_from(uuid));
+  if (out->instance.id.p) return true;
+  duro__fail_memory(r);
+  return false;
+}
+
+bool duro__start_read(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
+                      duro__start *out) {
+  *out = (duro__start){0};
+  duro__new_instance *n = &out->instance;
+  return duro__arg_object(r, args) &&
+         duro__arg_id(r, args, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena, &n->name) &&
+         duro__arg_id(r, args, "id", DURO__OPTIONAL, DURO_MAX_ID_BYTES, arena, &n->id) &&
+         duro__arg_payload(r, args, "input", &n->input) && duro__arg_attributes(r, args, &n->attributes) &&
+         read_version(r, args, arena, out) && read_times(rt, r, args, out) &&
+         read_conflict(r, args, arena, out) && read_event(r, args, arena, out) &&
+         give_id(rt, r, arena, out);
+}
+
+// --- What is there already ---
+
+typedef enum found { FOUND_NONE, FOUND_RUNNING, FOUND_ENDED, FOUND_ERROR } found;
+
+// Answers the request on FOUND_ERROR.
+static found look_up(duro_runtime *rt, duro_request *r, const duro__start *s) {
+  if (s->generated) return FOUND_NONE;
+  duro__instance *live = duro__live(rt, s->instance.id);
+  if (live) return live->gone ? FOUND_ENDED : FOUND_RUNNING;
+  duro_arena arena = {0};
+  duro_instance_row row;
+  duro_error *err = NULL;
+  duro_code code = duro__store_get(rt->store, s->instance.id, &arena, &row, &err);
+  found what = code == DURO_NOT_FOUND               ? FOUND_NONE
+               : code                               ? FOUND_ERROR
+               : duro_status_final(row.status)      ? FOUND_ENDED
+                                                    : FOUND_RUNNING;
+  duro_arena_free(&arena);
+  if (what == FOUND_ERROR) duro__fail_with(r, code, err);
+  else duro_error_free(err);
+  return what;
+}
+
+static void fail_exists(duro_request *r, duro_str id, bool running) {
+  duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' exists already%s", DURO_FMT(id),
+                     running ? " and has not ended" : "");
+}
+
+// --- Creating ---
+
+static duro_message *event_message(duro__instance *i, const duro__start *s) {
+  duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED, .name = s->event_name, .input = s->event_data};
+  return duro_message_new(i->key, 0, &e);
+}
+
+static duro_code raise_first(duro_runtime *rt, duro__instance *i, const duro__start *s,
+                             duro_error **err) {
+  if (!s->event_name.p) return DURO_OK;
+  duro_message *m = event_message(i, s);
+  if (!m) return duro_fail_oom(err);
+  duro__deliver(rt, i, m);
+  return DURO_OK;
+}
+
+// Puts the row of a live instance into the open batch and lets its messages go along with it.
+static void store_now(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+  for (duro_message *m = i->inbox_head; m; m = m->next) m->must_keep = true;
+  if (!i->needs_insert) return;
+  duro__batch_touch(rt, b, i);
+  duro__instance_insert(rt, b, i, NULL);
+  duro__count(rt, i->name, DURO__STARTED, 1);
+  rt->totals.started++;
+}
+
+// Creates one whose row and messages are in the open batch when this returns.
+static duro_code create_stored(duro_runtime *rt, duro__start *s, duro_error **err) {
+  duro__instance *i = NULL;
+  s->instance.request = NULL;
+  s->instance.checked = true;
+  duro_code code = duro__instance_create(rt, &s->instance, &i, err);
+  if (!code) code = raise_first(rt, i, s, err);
+  if (code) return code;
+  duro__batch *b = duro__batch_open(rt);
+  if (!b) return duro_fail_oom(err);
+  store_now(rt, b, i);
+  return DURO_OK;
+}
+
+// The instance is there: the id is the answer, once what is there is durable.
+static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start *s, duro_str args) {
+  duro__instance *i = duro__live(rt, s->instance.id);
+  if (s->event_name.p) {
+    duro_status ended = DURO_STATUS_COMPLETED;
+    duro_error *err = NULL;
+    duro_code code = duro__instance_fetch(rt, s->instance.id, &i, &ended, &err);
+    duro_message *m = i ? event_message(i, s) : NULL;
+    if (code) {
+      duro__fail_with(r, code, err);
+    } else if (!i) {
+      duro__fail_finished(r, s->instance.id, ended);
+    } else if (!m) {
+      duro__fail_memory(r);
+    } else {
+      m->waiter = r;
+      duro__deliver(rt, i, m);
+    }
+    return;
+  }
+  if (i && i->needs_insert) { // it has no batch yet: give it one
+    duro__batch *b = duro__batch_open(rt);
+    if (b) store_now(rt, b, i);
+  }
+  (void)args;
+  if (i) duro__answer_when_durable(rt, i, r);
+  else duro__request_durable(r);
+}
+
+static void create_plain(duro_runtime *rt, duro_request *r, duro__start *s) {
+  duro__instance *i = NULL;
+  duro_error *err = NULL;
+  s->instance.request = r;
+  s->instance.checked = true; // looked up just now
+  duro_code code = duro__instance_create(rt, &s->instance, &i, &err);
+  if (code) {
+    duro__fail_with(r, code, err);
+    return;
+  }
+  // The start carries the answer; if the event cannot follow it, the whole must not be stored.
+  if (raise_first(rt, i, s, &err)) duro__batch_poison(rt, err);
+}
+
+static void replace(duro_runtime *rt, duro_request *r, duro__start *s, duro_str args) {
+  duro__tree tree = {0};
+  if (!duro__tree_read(rt, r, s->instance.id, &tree)) return;
+  if (duro__tree_stop(rt, &tree)) { // something of it is in flight: once that is durable, again
+    duro__tree_free(&tree);
+    duro__call_again(rt, r, duro__verb_start, args);
+    return;
+  }
+  duro_error *err = NULL;
+  duro_code code = create_stored(rt, s, &err);
+  duro__batch *b = code ? NULL : duro__batch_open(rt);
+  if (b) {
+    duro__tree_delete(rt, b, &tree);
+    duro__batch_answer(rt, b, r);
+  } else {
+    duro__fail_with(r, code ? code : duro_fail_oom(&err), err);
+  }
+  duro__tree_free(&tree);
+}
+
+void duro__verb_start(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro__start s;
+  if (!duro__start_read(rt, r, args, &arena, &s)) {
+    duro_arena_free(&arena);
+    return;
+  }
+  duro_buf_clear(&r->answer);
+  duro_json_add_string(&r->answer, s.instance.id);
+  switch (look_up(rt, r, &s)) {
+  case FOUND_NONE:
+    create_plain(rt, r, &s);
+    break;
+  case FOUND_RUNNING:
+    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s, args);
+    else fail_exists(r, s.instance.id, true);
+    break;
+  case FOUND_ENDED:
+    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s, args);
+    else if (s.on_conflict == DURO__ON_CONFLICT_REPLACE) replace(rt, r, &s, args);
+    else fail_exists(r, s.instance.id, false);
+    break;
+  case FOUND_ERROR:
+    break;
+  }
+  duro_arena_free(&arena);
+}
+
+// --- Many ---
+
+typedef struct start_list {
+  DURO__VEC(duro__start) items;
+  duro_map ids; // of those to be created, to notice one given twice
+  duro_arena arena;
+} start_list;
+
+static void list_free(start_list *l) {
+  free(l->items.items);
+  duro_map_free(&l->ids);
+  duro_arena_free(&l->arena);
+}
+
+// Checks one entry and adds its id to the answer; those that exist already are not kept.
+static bool add_start(duro_runtime *rt, duro_request *r, start_list *l, duro_str args) {
+  duro__start s;
+  if (!duro__start_read(rt, r, args, &l->arena, &s)) return false;
+  if (s.on_conflict == DURO__ON_CONFLICT_REPLACE) {
+    duro__request_fail(r, DURO_INVALID_ARGUMENT, "start_many cannot replace: start '%.*s' by itself",
+                       DURO_FMT(s.instance.id));
+    return false;
+  }
+  if (duro_map_get(&l->ids, s.instance.id)) {
+    duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' is given twice", DURO_FMT(s.instance.id));
+    return false;
+  }
+  found what = look_up(rt, r, &s);
+  if (what == FOUND_ERROR) return false;
+  if (what != FOUND_NONE && s.on_conflict == DURO__ON_CONFLICT_FAIL) {
+    fail_exists(r, s.instance.id, what == FOUND_RUNNING);
+    return false;
+  }
+  if (r->answer.n > 1) duro_buf_add_char(&r->answer, ',');
+  duro_json_add_string(&r->answer, s.instance.id);
+  if (what != FOUND_NONE) return true;
+  duro__start *slot = duro__vec_push(&l->items);
+  if (!slot || !duro_map_put(&l->ids, s.instance.id, l)) {
+    duro__fail_memory(r);
+    return false;
+  }
+  *slot = s;
+  return true;
+}
+
+static bool read_list(duro_runtime *rt, duro_request *r, start_list *l, duro_str args) {
+  duro_json_reader reader;
+  duro_str entry;
+  int64_t count = 0;
+  duro_json_open(&reader, args);
+  if (duro_json_next(&reader) != DURO_JSON_BEGIN_ARRAY) {
+    duro__request_fail(r, DURO_INVALID_ARGUMENT, "start_many takes an array of starts");
+    return false;
+  }
+  while (duro_json_skip(&reader, &entry)) {
+    if (++count > rt->options.max_bulk_operations) {
+      duro__request_fail(r, DURO_TOO_LARGE, "start_many has more than %lld starts",
+                         (long long)rt->options.max_bulk_operations);
+      return false;
+    }
+    if (!add_start(rt, r, l, entry)) return false;
+  }
+  if (!reader.problem) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "start_many: %s", reader.problem);
+  return false;
+}
+
+void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
+  start_list l = {0};
+  duro_buf_clear(&r->answer);
+  duro_buf_add_char(&r->answer, '[');
+  if (!read_list(rt, r, &l, args)) {
+    list_free(&l);
+    return;
+  }
+  duro_buf_add_char(&r->answer, ']');
+  duro__batch *b = l.items.count ? duro__batch_open(rt) : NULL;
+  if (!b) {
+    if (l.items.count) duro__fail_memory(r);
+    else duro__request_durable(r);
+    list_free(&l);
+    return;
+  }
+  duro_error *err = NULL;
+  for (size_t i = 0; i < l.items.count; i++) {
+    if (create_stored(rt, &l.items.items[i], &err)) break;
+  }
+  duro__batch_answer(rt, b, r);
+  if (err) duro__batch_poison(rt, err); // all or none
+  list_free(&l);
+}
+
+// --- A start that another process has stored ---
+
+static bool is_new(const duro__instance *i) {
+  if (i->inbox_head && i->inbox_head->event.kind == DURO_EVENT_ORCHESTRATION_STARTED) return false;
+  return !i->last_seq && (!i->exec || duro__exec_last_event_id(i->exec) == 0);
+}
+
+// The version it runs on is decided here, where the code is.
+static void settle_version(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+  duro__code *code = i->version.n ? NULL : duro__find_orchestration(rt, i->name, DURO_NONE);
+  char *version = code ? duro_str_dup(duro_str_from(code->version)) : NULL;
+  if (!version) return;
+  free((char *)i->version.p);
+  i->version = duro_str_from(version);
+  duro_instance_update *u = duro__vec_push(&b->updates);
+  if (!u) {
+    b->poisoned = true;
+    return;
+  }
+  u->set = DURO_SET_EXECUTION;
+  u->row.key = i->key;
+  u->row.updated_at_ms = duro__now(rt);
+  u->row.status = i->status;
+  u->row.execution_id = i->execution_id;
+  u->row.execution_started_at_ms = i->execution_started_at_ms;
+  u->row.version = duro_arena_dup(&b->arena, i->version);
+}
+
+static duro_message *start_message(const duro__instance *i, const duro__start *s) {
+  int64_t begins_ms = i->created_at_ms;
+  if (s->instance.start_at_ms > begins_ms) begins_ms = s->instance.start_at_ms;
+  duro_event e = {
+      .kind = DURO_EVENT_ORCHESTRATION_STARTED,
+      .name = i->name,
+      .version = i->version,
+      .input = s->instance.input,
+      .run_id = duro_str_from(i->run_id),
+      .deadline_ms = s->instance.timeout_ms ? begins_ms + s->instance.timeout_ms : 0,
+  };
+  return duro_message_new(i->key, 1, &e);
+}
+
+// Its start lies ahead: the message is stored, and the row learns when to wake.
+static void store_wake(duro_runtime *rt, duro__batch *b, duro__instance *i, int64_t start_at_ms) {
+  duro_instance_update *u = duro__vec_push(&b->updates);
+  if (!u) {
+    b->poisoned = true;
+    return;
+  }
+  u->set = DURO_SET_WAKE;
+  u->row.key = i->key;
+  u->row.updated_at_ms = duro__now(rt);
+  u->row.wake_at_ms = start_at_ms;
+  duro__due_at(rt, i, start_at_ms);
+}
+
+void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str args) {
+  duro_arena arena = {0};
+  duro__start s;
+  if (!duro__start_read(rt, r, args, &arena, &s)) {
+    duro_arena_free(&arena);
+    return;
+  }
+  duro__instance *i = NULL;
+  duro_status ended;
+  duro_error *err = NULL;
+  duro_code code = duro__instance_fetch_by_key(rt, key, &i, &ended, &err);
+  duro__batch *b = !code && i && is_new(i) ? duro__batch_open(rt) : NULL;
+  duro_message *m = NULL;
+  if (b) {
+    settle_version(rt, b, i);
+    duro__batch_touch(rt, b, i);
+    m = start_message(i, &s);
+  }
+  if (m) {
+    if (i->status == DURO_STATUS_PENDING) store_wake(rt, b, i, s.instance.start_at_ms);
+    duro__count(rt, i->name, DURO__STARTED, 1);
+    rt->totals.started++;
+    m->waiter = r;
+    duro__deliver(rt, i, m);
+    raise_first(rt, i, &s, NULL);
+  } else if (b) {
+    duro__fail_memory(r);
+  } else if (code && code != DURO_NOT_FOUND) {
+    duro__fail_with(r, code, err);
+    err = NULL;
+  } else {
+    duro__request_durable(r); // begun already, or deleted meanwhile: the row has served
+  }
+  duro_error_free(err);
+  duro_arena_free(&arena);
+}

@@ -1,0 +1,129 @@
+// watchdog.c: a thread that notices a turn which does not come back.
+//
+// Orchestration code must not work for long between two waits: while it does, nothing else moves. The
+// loop cannot notice that itself, so this thread looks, and leaves a note in the file for `why` and for
+// other processes. It never touches Lua or the loop's data: the loop writes what is needed into
+// rt->watch under its lock, and the note is written by the store thread.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/answers.h"
+#include "runtime/internal.h"
+
+#define LOOK_EVERY_NS  UINT64_C(1000000000)
+#define LIMIT_NS       ((uint64_t)DURO_WATCHDOG_MS * 1000000)
+#define NO_TURN_STUCK  "{\"stuck\":null}"
+
+// --- The note ---
+
+static void note_run(duro_runtime *rt, duro__command *c) {
+  duro_str figures = {c->subject, (size_t)c->number2};
+  c->code = duro__store_note(rt->store, c->number, figures, &c->error);
+}
+
+// A store without `note`, or a fault: the note is a help, not a duty.
+static void note_done(duro_runtime *rt, duro__command *c) {
+  (void)rt;
+  free(c->subject);
+  duro_error_free(c->error);
+  duro_arena_free(&c->arena);
+  free(c);
+}
+
+// Any thread: the writer's queue has its own lock.
+static void push_note(duro_runtime *rt, int64_t epoch, const char *figures) {
+  duro__command *c = duro__command_new(note_run, note_done);
+  char *copy = duro_str_dup(duro_str_from(figures));
+  if (!c || !copy) {
+    free(c);
+    free(copy);
+    return;
+  }
+  c->subject = copy;
+  c->number = epoch;
+  c->number2 = (int64_t)strlen(figures);
+  duro__writer_push(rt, c);
+}
+
+static void push_stuck(duro_runtime *rt, const char *instance_id, uint64_t started_ns, int64_t epoch) {
+  int64_t elapsed_ms = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000000);
+  duro_buf b = {0};
+  duro_buf_add_lit(&b, "{\"stuck\":{");
+  duro__add_text_member(&b, "instance_id", duro_str_from(instance_id));
+  duro__add_time_member(&b, "since", duro_clock_wall_ms() - elapsed_ms);
+  duro_buf_add(&b, "}}", 3); // with the NUL
+  if (!b.oom) push_note(rt, epoch, b.p);
+  duro_buf_free(&b);
+}
+
+// --- The thread ---
+
+static void look(duro_runtime *rt, duro__watch *w) {
+  if (!w->turn_started_ns || w->noted) return;
+  if (duro_clock_monotonic_ns() - w->turn_started_ns < LIMIT_NS) return;
+  w->noted = true;
+  push_stuck(rt, w->instance_id, w->turn_started_ns, w->epoch);
+}
+
+static void watch_main(void *user) {
+  duro_runtime *rt = user;
+  duro__watch *w = &rt->watch;
+  uv_mutex_lock(&w->lock);
+  while (!w->stop) {
+    uv_cond_timedwait(&w->wake, &w->lock, LOOK_EVERY_NS);
+    if (!w->stop) look(rt, w);
+  }
+  uv_mutex_unlock(&w->lock);
+}
+
+duro_code duro__watchdog_start(duro_runtime *rt, duro_error **err) {
+  duro__watch *w = &rt->watch;
+  if (w->started) return DURO_OK;
+  if (uv_mutex_init(&w->lock)) return duro_fail_oom(err);
+  if (uv_cond_init(&w->wake)) {
+    uv_mutex_destroy(&w->lock);
+    return duro_fail_oom(err);
+  }
+  w->stop = false;
+  int problem = uv_thread_create(&w->thread, watch_main, rt);
+  if (problem) {
+    uv_cond_destroy(&w->wake);
+    uv_mutex_destroy(&w->lock);
+    return duro_fail(err, DURO_UNAVAILABLE, "no thread for the watchdog: %s", uv_strerror(problem));
+  }
+  w->started = true;
+  return DURO_OK;
+}
+
+void duro__watchdog_stop(duro_runtime *rt) {
+  duro__watch *w = &rt->watch;
+  if (!w->started) return;
+  uv_mutex_lock(&w->lock);
+  w->stop = true;
+  uv_cond_signal(&w->wake);
+  uv_mutex_unlock(&w->lock);
+  uv_thread_join(&w->thread);
+  uv_cond_destroy(&w->wake);
+  uv_mutex_destroy(&w->lock);
+  w->started = false;
+}
+
+// --- The loop's side ---
+
+void duro__watchdog_turn(duro_runtime *rt, const duro__instance *i) {
+  duro__watch *w = &rt->watch;
+  if (!w->started) return;
+  uint64_t now_ns = i ? duro_clock_monotonic_ns() : 0;
+  uv_mutex_lock(&w->lock);
+  bool was_noted = w->noted;
+  w->noted = false;
+  w->turn_started_ns = now_ns;
+  if (i) {
+    size_t n = i->id.n < sizeof w->instance_id ? i->id.n : sizeof w->instance_id - 1;
+    memcpy(w->instance_id, i->id.p, n);
+    w->instance_id[n] = '\0';
+    w->epoch = rt->epoch;
+  }
+  uv_mutex_unlock(&w->lock);
+  if (was_noted) push_note(rt, rt->epoch, NO_TURN_STUCK);
+}

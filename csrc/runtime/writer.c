@@ -1,0 +1,228 @@
+// writer.c: the two threads beside the loop. The store thread owns the write connection and runs
+// commits, folds and lease commands in the order they were pushed; the helper copies the log back.
+//
+// Invariant: a command is touched by one thread at a time: the loop until it is pushed, the worker
+// until it is on the done queue, then the loop again. To add work for a thread: a command with `run`
+// and `done`, nothing else.
+#include "runtime/internal.h"
+
+#define FOLD_EVERY_NS UINT64_C(1000000000) // a reader elsewhere sees the projection at most this late
+#define FOLD_ROWS 25000                    // measured: large strides in key order pay
+#define WAL_ROWS_PER_CHECKPOINT 20000
+
+static void worker_main(void *argument) {
+  duro__worker *w = argument;
+  uv_mutex_lock(&w->lock);
+  for (;;) {
+    while (!w->todo_head && !w->stop) uv_cond_wait(&w->wanted, &w->lock);
+    duro__command *c = w->todo_head;
+    if (!c) break; // stopped, and nothing is left to do
+    w->todo_head = c->next;
+    if (!w->todo_head) w->todo_tail = NULL;
+    uv_mutex_unlock(&w->lock);
+    c->next = NULL;
+    c->run(w->rt, c);
+    uv_mutex_lock(&w->lock);
+    if (w->done_tail) w->done_tail->next = c;
+    else w->done_head = c;
+    w->done_tail = c;
+    uv_async_send(&w->rt->wake);
+  }
+  uv_mutex_unlock(&w->lock);
+}
+
+static duro_code worker_start(duro_runtime *rt, duro__worker *w, duro_error **err) {
+  w->rt = rt;
+  if (uv_mutex_init(&w->lock)) return duro_fail_oom(err);
+  if (uv_cond_init(&w->wanted)) {
+    uv_mutex_destroy(&w->lock);
+    return duro_fail_oom(err);
+  }
+  w->stop = false;
+  int rc = uv_thread_create(&w->thread, worker_main, w);
+  if (rc) {
+    uv_cond_destroy(&w->wanted);
+    uv_mutex_destroy(&w->lock);
+    return duro_fail(err, DURO_STORAGE, "a thread could not be started: %s", uv_strerror(rc));
+  }
+  w->started = true;
+  return DURO_OK;
+}
+
+static void worker_stop(duro__worker *w) {
+  if (!w->started) return;
+  uv_mutex_lock(&w->lock);
+  w->stop = true;
+  uv_cond_signal(&w->wanted);
+  uv_mutex_unlock(&w->lock);
+  uv_thread_join(&w->thread);
+}
+
+static void worker_free(duro__worker *w) {
+  if (!w->started) return;
+  uv_cond_destroy(&w->wanted);
+  uv_mutex_destroy(&w->lock);
+  w->started = false;
+}
+
+duro_code duro__writer_start(duro_runtime *rt, duro_error **err) {
+  duro_code code = worker_start(rt, &rt->writer, err);
+  if (!code) code = worker_start(rt, &rt->helper, err);
+  return code;
+}
+
+void duro__writer_stop(duro_runtime *rt) {
+  worker_stop(&rt->writer);
+  worker_stop(&rt->helper);
+  duro__writer_collect(rt);
+  worker_free(&rt->writer);
+  worker_free(&rt->helper);
+}
+
+duro__command *duro__command_new(void (*run)(duro_runtime *, duro__command *),
+                                 void (*done)(duro_runtime *, duro__command *)) {
+  duro__command *c = calloc(1, sizeof *c);
+  if (!c) return NULL;
+  c->run = run;
+  c->done = done;
+  return c;
+}
+
+static void worker_push(duro__worker *w, duro__command *c) {
+  uv_mutex_lock(&w->lock);
+  c->next = NULL;
+  if (w->todo_tail) w->todo_tail->next = c;
+  else w->todo_head = c;
+  w->todo_tail = c;
+  uv_cond_signal(&w->wanted);
+  uv_mutex_unlock(&w->lock);
+}
+
+void duro__writer_push(duro_runtime *rt, duro__command *c) {
+  worker_push(&rt->writer, c);
+}
+
+void duro__helper_push(duro_runtime *rt, duro__command *c) {
+  worker_push(&rt->helper, c);
+}
+
+static bool worker_collect(duro_runtime *rt, duro__worker *w) {
+  if (!w->started) return false;
+  uv_mutex_lock(&w->lock);
+  duro__command *c = w->done_head;
+  w->done_head = w->done_tail = NULL;
+  uv_mutex_unlock(&w->lock);
+  bool any = c != NULL;
+  while (c) {
+    duro__command *next = c->next;
+    c->done(rt, c);
+    c = next;
+  }
+  return any;
+}
+
+bool duro__writer_collect(duro_runtime *rt) {
+  bool any = worker_collect(rt, &rt->writer);
+  return worker_collect(rt, &rt->helper) || any;
+}
+
+static void command_free(duro__command *c) {
+  duro_error_free(c->error);
+  duro_arena_free(&c->arena);
+  free(c);
+}
+
+// --- Checkpoints ---
+
+static void checkpoint_run(duro_runtime *rt, duro__command *c) {
+  c->code = duro__store_checkpoint(rt->store, &c->error);
+}
+
+static void checkpoint_done(duro_runtime *rt, duro__command *c) {
+  rt->checkpointing = false;
+  if (c->code) duro__log(rt, "warn", "checkpoint: %s", c->error ? c->error->message : "failed");
+  command_free(c);
+}
+
+static void checkpoint_start(duro_runtime *rt) {
+  if (rt->checkpointing || rt->closing) return;
+  duro__command *c = duro__command_new(checkpoint_run, checkpoint_done);
+  if (!c) return;
+  rt->checkpointing = true;
+  duro__helper_push(rt, c);
+}
+
+// --- Folding ---
+
+static void fold_run(duro_runtime *rt, duro__command *c) {
+  size_t folded = 0;
+  c->code = duro__store_fold(rt->store, rt->epoch, c->number, FOLD_ROWS, &folded, &c->error);
+  duro_store_marks marks;
+  if (!c->code) c->code = duro__store_marks(rt->store, &c->arena, &marks, &c->error);
+  if (!c->code) c->number2 = marks.folded_seq;
+  c->flag = folded >= FOLD_ROWS;
+}
+
+// Calls the reads that waited. A failed fold fails none of them: they see an older projection.
+static void fold_continue(duro_runtime *rt) {
+  size_t count = rt->want_fold.count;
+  rt->want_fold.count = 0;
+  for (size_t k = 0; k < count; k++) {
+    duro_request *r = rt->want_fold.items[k];
+    r->on_done(r, r->user);
+  }
+}
+
+static bool everything_folded(const duro_runtime *rt) {
+  return rt->folded_seq >= rt->committed_seq;
+}
+
+static void fold_start(duro_runtime *rt);
+
+static void fold_done(duro_runtime *rt, duro__command *c) {
+  rt->folding = false;
+  rt->last_fold_ns = duro_clock_monotonic_ns();
+  bool failed = c->code != DURO_OK;
+  if (failed) duro__log(rt, "error", "folding: %s", c->error ? c->error->message : "failed");
+  else rt->folded_seq = c->flag ? c->number2 : (c->number2 > rt->folded_seq ? c->number2 : rt->folded_seq);
+  if (c->code == DURO_LOCKED) rt->lost = true;
+  command_free(c);
+  if (rt->want_fold.count) {
+    if (failed || everything_folded(rt)) fold_continue(rt);
+    else fold_start(rt);
+  }
+  checkpoint_start(rt);
+  duro__evict(rt);
+}
+
+static void fold_start(duro_runtime *rt) {
+  if (rt->folding) return;
+  duro__command *c = duro__command_new(fold_run, fold_done);
+  if (!c) return;
+  c->number = duro__now(rt);
+  rt->folding = true;
+  duro__writer_push(rt, c);
+}
+
+void duro__fold_turn(duro_runtime *rt) {
+  if (rt->role != DURO_ROLE_RUNTIME || rt->folding || rt->fault || everything_folded(rt)) return;
+  bool many = rt->committed_seq - rt->folded_seq >= FOLD_ROWS;
+  if (many || duro_clock_monotonic_ns() - rt->last_fold_ns >= FOLD_EVERY_NS) fold_start(rt);
+}
+
+void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
+                       void *user) {
+  if (rt->role != DURO_ROLE_RUNTIME || (everything_folded(rt) && !rt->folding)) {
+    then(r, user);
+    return;
+  }
+  duro_request **slot = duro__vec_push(&rt->want_fold);
+  if (!slot) {
+    then(r, user);
+    return;
+  }
+  *slot = r;
+  r->on_done = then;
+  r->user = user;
+  fold_start(rt);
+}

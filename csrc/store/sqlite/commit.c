@@ -1,0 +1,266 @@
+// Commit: one batch, one transaction.
+//
+// Order matters in three places. The guard comes first: a lost lease or a broken chain must change
+// nothing. Deletions come before inserts, so that an id can be replaced in one batch. The marks come
+// last; whoever finds a batch's id there knows that all of it is stored, so the writer of a batch
+// whose outcome is unknown reads the marks. The bits of the tail filter are set before the
+// transaction ends, so that no reader sees a row without its bit.
+// To add rows of a new kind: a member of duro_batch, a loop here, and deletion in purge.c.
+#include "store/sqlite/internal.h"
+
+#include "base/map.h"
+
+// What the transaction adds up for the marks.
+typedef struct totals {
+  int64_t journal_bytes;
+  int64_t last_seq;
+  int64_t instances, history_events; // added; negative when more were deleted
+} totals;
+
+static duro_code check_guard(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
+                             totals *sums, duro_error **err) {
+  int64_t found[4]; // last_batch, epoch, journal_bytes, last_seq
+  statement st = use(c, Q_read_batch_guard);
+  duro_code code = duro__sqlite_take_ints(&st, found, 4, NULL, err);
+  if (code != DURO_OK) return code;
+  if (found[1] != batch->epoch) return duro__sqlite_lost(s, c, found[1], batch->epoch, err);
+  if (found[0] == batch->id) {
+    return duro_fail(err, DURO_CORRUPT, "broken chain: batch %lld is stored already",
+                     (long long)batch->id);
+  }
+  if (found[0] != batch->previous || batch->id < found[0]) {
+    return duro_fail(err, DURO_CORRUPT,
+                     "broken chain: batch %lld follows batch %lld, but the last one stored in "
+                     "'%s' is %lld",
+                     (long long)batch->id, (long long)batch->previous, s->path,
+                     (long long)found[0]);
+  }
+  sums->journal_bytes = found[2];
+  sums->last_seq = found[3];
+  return DURO_OK;
+}
+
+static duro_code delete_instances(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
+                                  totals *sums, duro_error **err) {
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < batch->delete_count && code == DURO_OK; i++) {
+    bool existed;
+    int64_t events;
+    code = duro__sqlite_delete_instance(s, c, batch->deletes[i], &existed, &events, err);
+    if (code == DURO_OK && existed) {
+      sums->instances--;
+      sums->history_events -= events;
+    }
+  }
+  return code;
+}
+
+static bool any_waits(const duro_batch *batch) {
+  for (size_t i = 0; i < batch->insert_count; i++) {
+    if (batch->inserts[i].waiting_on.n > 2) return true;
+  }
+  return false;
+}
+
+// The keys whose turns are in this batch: their waits come with folding, and most short instances
+// have ended before that, so nothing is written for them here. Any non-NULL value will do.
+static duro_code keys_with_turns(const duro_batch *batch, duro_map *keys, duro_error **err) {
+  if (!any_waits(batch)) return DURO_OK;
+  for (size_t i = 0; i < batch->turn_count; i++) {
+    if (!duro_map_put_int(keys, batch->turns[i].instance_key, (void *)batch->turns)) {
+      return duro_fail_oom(err);
+    }
+  }
+  return DURO_OK;
+}
+
+static duro_code insert_instances(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
+                                  totals *sums, duro_error **err) {
+  duro_map keys = {0};
+  duro_code code = keys_with_turns(batch, &keys, err);
+  for (size_t i = 0; i < batch->insert_count && code == DURO_OK; i++) {
+    const duro_instance_row *row = &batch->inserts[i];
+    bool with_waits = !keys.count || !duro_map_get_int(&keys, row->key);
+    code = duro__sqlite_insert_instance(s, c, row, row->key, with_waits, err);
+  }
+  duro_map_free(&keys);
+  sums->instances += (int64_t)batch->insert_count;
+  return code;
+}
+
+static duro_code append_turns(duro__sqlite_conn *c, const duro_batch *batch, totals *sums,
+                              duro_error **err) {
+  for (size_t i = 0; i < batch->turn_count; i++) {
+    const duro_turn_row *turn = &batch->turns[i];
+    duro_str events = turn->events.p ? turn->events : DURO_STR("[]");
+    if (turn->seq <= sums->last_seq) {
+      return duro_fail(err, DURO_CORRUPT, "commit: the seq %lld was used before (the last is %lld)",
+                       (long long)turn->seq, (long long)sums->last_seq);
+    }
+    sums->last_seq = turn->seq;
+    statement st = use(c, Q_insert_turn);
+    put_int(&st, turn->seq);
+    put_int(&st, turn->instance_key);
+    put_int(&st, turn->execution_id);
+    put_int(&st, turn->first_event_id);
+    put_int(&st, turn->event_count);
+    put_status(&st, turn->status);
+    put_int(&st, turn->at_ms);
+    put_int(&st, turn->turn_us);
+    put_wake(&st, turn->wake_at_ms);
+    put_int(&st, sums->journal_bytes);
+    put_text(&st, turn->waiting_on);
+    put_text(&st, events);
+    sums->journal_bytes += (int64_t)events.n;
+    duro_code code = duro__sqlite_run(&st, err);
+    if (code != DURO_OK) return code;
+  }
+  return DURO_OK;
+}
+
+static duro_code replace_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
+                                    duro_str attributes, duro_error **err) {
+  statement st = use(c, Q_read_instance_index_texts);
+  put_int(&st, key);
+  bool row;
+  duro_code code = duro__sqlite_step(&st, &row, err);
+  if (code != DURO_OK || !row) return code;
+  st.at = 1;
+  duro_str old = take_text(&st, &s->scratch);
+  finish(&st);
+  if (s->scratch.oom) return duro_fail_oom(err);
+  code = duro__sqlite_remove_attributes(s, c, key, old, err);
+  if (code == DURO_OK) code = duro__sqlite_add_attributes(s, c, key, attributes, err);
+  return code;
+}
+
+// A row that is gone is no error: its instance was deleted while a turn of it was on its way.
+static duro_code update_instances(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
+                                  duro_error **err) {
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < batch->update_count && code == DURO_OK; i++) {
+    const duro_instance_update *u = &batch->updates[i];
+    if (u->set & DURO_SET_ATTRIBUTES) {
+      code = replace_attributes(s, c, u->row.key, u->row.attributes, err);
+      if (code != DURO_OK) return code;
+    }
+    code = duro__sqlite_update_instance(s, c, u->set | DURO__SET_UPDATED, &u->row, batch->last_seq,
+                                        err);
+  }
+  return code;
+}
+
+static duro_code insert_executions(duro__sqlite_conn *c, const duro_batch *batch,
+                                   duro_error **err) {
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < batch->execution_count && code == DURO_OK; i++) {
+    const duro_execution_row *row = &batch->executions[i];
+    statement st = use(c, Q_insert_execution);
+    put_int(&st, row->instance_key);
+    put_int(&st, row->execution_id);
+    put_status(&st, row->status);
+    put_text(&st, row->version);
+    put_int(&st, row->started_at_ms);
+    put_int(&st, row->completed_at_ms);
+    put_int(&st, row->event_count);
+    put_text(&st, row->reason);
+    code = duro__sqlite_run(&st, err);
+  }
+  return code;
+}
+
+static duro_code delete_rows(duro__sqlite_conn *c, duro__sqlite_query query, const int64_t *ids,
+                             size_t count, duro_error **err) {
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < count && code == DURO_OK; i++) {
+    statement st = use(c, query);
+    put_int(&st, ids[i]);
+    code = duro__sqlite_run(&st, err);
+  }
+  return code;
+}
+
+static duro_code write_messages(duro__sqlite_conn *c, const duro_batch *batch, duro_error **err) {
+  for (size_t i = 0; i < batch->message_count; i++) {
+    const duro_message_row *row = &batch->messages[i];
+    statement st = use(c, Q_insert_message);
+    put_int(&st, row->id);
+    put_int(&st, row->instance_key);
+    put_int(&st, row->execution_id);
+    put_text(&st, row->body);
+    duro_code code = duro__sqlite_run(&st, err);
+    if (code != DURO_OK) return code;
+  }
+  return delete_rows(c, Q_delete_message, batch->messages_done, batch->messages_done_count, err);
+}
+
+static duro_code write_jobs(duro__sqlite_conn *c, const duro_batch *batch, duro_error **err) {
+  for (size_t i = 0; i < batch->job_count; i++) {
+    duro_code code = duro__sqlite_insert_job(c, &batch->jobs[i], err);
+    if (code != DURO_OK) return code;
+  }
+  return delete_rows(c, Q_delete_job, batch->jobs_done, batch->jobs_done_count, err);
+}
+
+static duro_code write_answers(duro__sqlite_conn *c, const duro_batch *batch, duro_error **err) {
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < batch->answer_count && code == DURO_OK; i++) {
+    const duro_request_row *row = &batch->answers[i];
+    if (!row->answer.p) {
+      code = delete_rows(c, Q_delete_request, &row->id, 1, err);
+      continue;
+    }
+    statement st = use(c, Q_answer_request);
+    put_int(&st, row->id);
+    put_text(&st, row->answer);
+    put_int(&st, batch->now_ms);
+    code = duro__sqlite_run(&st, err);
+  }
+  return code;
+}
+
+static duro_code update_marks(duro__sqlite_conn *c, const duro_batch *batch, const totals *sums,
+                              duro_error **err) {
+  statement st = use(c, Q_update_batch_marks);
+  put_int(&st, batch->id);
+  put_int(&st, batch->last_seq);
+  put_int(&st, batch->last_key);
+  put_int(&st, batch->last_message_id);
+  put_int(&st, batch->last_job_id);
+  put_int(&st, batch->now_ms);
+  put_int(&st, sums->journal_bytes);
+  put_int(&st, sums->instances);
+  put_int(&st, sums->history_events);
+  return duro__sqlite_run(&st, err);
+}
+
+static duro_code write_batch(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
+                             duro_error **err) {
+  totals sums = {0};
+  duro_code code = check_guard(s, c, batch, &sums, err);
+  if (code == DURO_OK) code = delete_instances(s, c, batch, &sums, err);
+  if (code == DURO_OK) code = insert_instances(s, c, batch, &sums, err);
+  if (code == DURO_OK) code = append_turns(c, batch, &sums, err);
+  if (code == DURO_OK) code = update_instances(s, c, batch, err);
+  if (code == DURO_OK) code = insert_executions(c, batch, err);
+  if (code == DURO_OK) code = write_messages(c, batch, err);
+  if (code == DURO_OK) code = write_jobs(c, batch, err);
+  if (code == DURO_OK) code = write_answers(c, batch, err);
+  if (code == DURO_OK) {
+    code = duro__sqlite_add_counters(c, batch->counters, batch->counter_count, err);
+  }
+  if (code == DURO_OK && batch->owner_figures.p) {
+    code = duro__sqlite_write_figures(c, batch->owner_figures, err);
+  }
+  if (code == DURO_OK) code = update_marks(c, batch, &sums, err);
+  return code;
+}
+
+duro_code duro__sqlite_commit(duro_store *s, const duro_batch *batch, duro_error **err) {
+  duro__sqlite_conn *c;
+  duro_code code = duro__sqlite_write_begin(s, "commit", &c, err);
+  if (code != DURO_OK) return code;
+  duro__sqlite_tail_add(&s->tail, batch->turns, batch->turn_count);
+  code = write_batch(s, c, batch, err);
+  return duro__sqlite_write_end(s, c, code, err);
+}

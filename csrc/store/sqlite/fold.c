@@ -1,0 +1,282 @@
+// Folding: the journal's rows become history by instance.
+//
+// In one transaction: the rows above the watermark are copied to memory, sorted by instance and
+// execution, and each execution gets one history row, whose array is made by joining the turns'
+// arrays without reading them; then the instances' projection is brought up to date, each index only
+// where its column changes. What an instance no longer needs is skipped: rows of deleted instances
+// and of pruned executions. Last, the front of the feed is trimmed.
+// Invariant: after a fold, `history` holds exactly the events of journal rows up to folded_seq of what
+// still exists. The watermark moves in the same transaction, so a crash folds again from the start.
+#include "store/sqlite/internal.h"
+
+#include <stdlib.h>
+
+typedef duro__sqlite_fold_row fold_row;
+
+// --- Collecting ---
+
+static fold_row *next_row(duro_store *s, size_t count) {
+  if (count == s->fold_capacity) {
+    size_t capacity = count ? count * 2 : 1024;
+    fold_row *rows = realloc(s->fold_rows, capacity * sizeof *rows);
+    if (!rows) return NULL;
+    s->fold_rows = rows;
+    s->fold_capacity = capacity;
+  }
+  return &s->fold_rows[count];
+}
+
+static void take_row(duro_store *s, statement *st, fold_row *r) {
+  r->seq = take_int(st);
+  r->key = take_int(st);
+  r->execution_id = take_int(st);
+  r->first_event_id = take_int(st);
+  r->event_count = take_int(st);
+  r->at_ms = take_int(st);
+  r->turn_us = take_int(st);
+  r->wake_at_ms = take_wake(st);
+  duro_str waiting_on = take_slice(st);
+  r->waiting_at = s->fold_bytes.n;
+  r->waiting_n = waiting_on.n;
+  duro_buf_add_str(&s->fold_bytes, waiting_on);
+  duro_str events = take_slice(st);
+  r->events_at = s->fold_bytes.n;
+  r->events_n = events.n;
+  duro_buf_add_str(&s->fold_bytes, events);
+}
+
+// Fewer than max_rows when their events would fill too much memory.
+static duro_code collect(duro_store *s, duro__sqlite_conn *c, int64_t folded_seq, size_t max_rows,
+                         size_t *count, duro_error **err) {
+  duro_buf_clear(&s->fold_bytes);
+  statement st = use(c, Q_read_turns_to_fold);
+  put_int(&st, folded_seq);
+  put_int(&st, max_rows < INT32_MAX ? (int64_t)max_rows : INT32_MAX);
+  bool row;
+  duro_code code;
+  *count = 0;
+  while ((code = duro__sqlite_step(&st, &row, err)) == DURO_OK && row) {
+    fold_row *r = next_row(s, *count);
+    if (r) take_row(s, &st, r);
+    if (!r || s->fold_bytes.oom) {
+      finish(&st);
+      return duro_fail_oom(err);
+    }
+    ++*count;
+    if (s->fold_bytes.n < FOLD_MAX_BYTES) continue;
+    finish(&st);
+    break;
+  }
+  return code;
+}
+
+static int by_execution(const void *left, const void *right) {
+  const fold_row *a = left, *b = right;
+  if (a->key != b->key) return a->key < b->key ? -1 : 1;
+  if (a->execution_id != b->execution_id) return a->execution_id < b->execution_id ? -1 : 1;
+  return a->seq < b->seq ? -1 : 1;
+}
+
+// --- One execution ---
+
+static duro_str events_of(const duro_store *s, const fold_row *r) {
+  return (duro_str){s->fold_bytes.p + r->events_at, r->events_n};
+}
+
+// `[a]` and `[b,c]` are `[a,b,c]`.
+static duro_code join_events(duro_store *s, duro__sqlite_conn *c, const fold_row *rows, size_t count,
+                             duro_str *out, duro_error **err) {
+  duro_buf *text = &s->fold_text;
+  duro_buf_clear(text);
+  for (size_t i = 0; i < count; i++) {
+    if (rows[i].event_count == 0) continue;
+    duro_str events = events_of(s, &rows[i]);
+    if (events.n < 2 || events.p[0] != '[' || events.p[events.n - 1] != ']') {
+      return duro_fail(err, DURO_CORRUPT, "fold: the events of journal row %lld are no JSON array "
+                       "(in '%s')", (long long)rows[i].seq, c->path);
+    }
+    duro_buf_add_char(text, text->n ? ',' : '[');
+    duro_buf_add(text, events.p + 1, events.n - 2);
+  }
+  duro_buf_add_char(text, ']');
+  *out = duro_buf_str(text);
+  return text->oom ? duro_fail_oom(err) : DURO_OK;
+}
+
+static duro_code write_history(duro_store *s, duro__sqlite_conn *c, const fold_row *rows,
+                               size_t count, int64_t *events_added, duro_error **err) {
+  int64_t first_event_id = 0, event_count = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (event_count == 0) first_event_id = rows[i].first_event_id;
+    event_count += rows[i].event_count;
+  }
+  if (event_count == 0) return DURO_OK;
+  duro_str events;
+  duro_code code = join_events(s, c, rows, count, &events, err);
+  if (code != DURO_OK) return code;
+  statement st = use(c, Q_insert_history);
+  put_int(&st, rows[0].key);
+  put_int(&st, rows[0].execution_id);
+  put_int(&st, first_event_id);
+  put_int(&st, event_count);
+  put_text(&st, events);
+  *events_added += event_count;
+  return duro__sqlite_run(&st, err);
+}
+
+// An execution that is neither current nor listed as a past one was pruned meanwhile.
+static duro_code still_kept(duro__sqlite_conn *c, const fold_row *row, int64_t current, bool *kept,
+                            duro_error **err) {
+  *kept = row->execution_id == current;
+  if (*kept) return DURO_OK;
+  statement st = use(c, Q_has_execution);
+  put_int(&st, row->key);
+  put_int(&st, row->execution_id);
+  int64_t one;
+  return duro__sqlite_take_ints(&st, &one, 1, kept, err);
+}
+
+// --- One instance ---
+
+typedef struct projection {
+  duro_status status;
+  int64_t updated_at_ms, execution_id, event_count, wake_at_ms, wake_seq;
+  duro_str waiting_on; // in the scratch arena
+} projection;
+
+static duro_code read_projection(duro_store *s, duro__sqlite_conn *c, int64_t key, projection *p,
+                                 bool *found, duro_error **err) {
+  statement st = use(c, Q_read_projection);
+  put_int(&st, key);
+  duro_code code = duro__sqlite_step(&st, found, err);
+  if (code != DURO_OK || !*found) return code;
+  code = duro__sqlite_take_status(&st, &p->status, err);
+  p->updated_at_ms = take_int(&st);
+  p->execution_id = take_int(&st);
+  p->event_count = take_int(&st);
+  p->wake_at_ms = take_wake(&st);
+  p->wake_seq = take_int(&st);
+  p->waiting_on = take_text(&st, &s->scratch);
+  finish(&st);
+  return s->scratch.oom ? duro_fail_oom(err) : code;
+}
+
+// What the instance's row is to say after these turns, the last of which decides. `set`: what changes.
+static unsigned project(const duro_store *s, const projection *old, const fold_row *rows,
+                        size_t count, duro_instance_row *new_row) {
+  const fold_row *last = &rows[count - 1];
+  unsigned set = DURO__SET_COUNTS;
+  *new_row = (duro_instance_row){.key = last->key, .event_count = old->event_count};
+  new_row->turns = (int64_t)count;
+  for (size_t i = 0; i < count; i++) {
+    new_row->turn_us_total += rows[i].turn_us;
+    if (rows[i].execution_id != old->execution_id) continue;
+    int64_t events = rows[i].first_event_id + rows[i].event_count - 1;
+    if (events > new_row->event_count) new_row->event_count = events;
+  }
+  new_row->updated_at_ms = last->at_ms;
+  if (last->at_ms > old->updated_at_ms) set |= DURO__SET_UPDATED;
+
+  bool final = duro_status_final(old->status);
+  new_row->wake_at_ms = final ? DURO_NEVER : last->wake_at_ms;
+  bool newer = final || last->seq > old->wake_seq;
+  if (newer && new_row->wake_at_ms != old->wake_at_ms) set |= DURO_SET_WAKE;
+
+  new_row->waiting_on = (duro_str){s->fold_bytes.p + last->waiting_at, last->waiting_n};
+  if (final || last->waiting_n == 0) new_row->waiting_on = DURO_STR("[]");
+  if (!duro_str_equal(new_row->waiting_on, old->waiting_on)) set |= DURO__SET_WAITING;
+  return set;
+}
+
+static duro_code fold_instance(duro_store *s, duro__sqlite_conn *c, const fold_row *rows,
+                               size_t count, int64_t *events_added, duro_error **err) {
+  projection old;
+  bool found;
+  duro_code code = read_projection(s, c, rows[0].key, &old, &found, err);
+  if (code != DURO_OK || !found) return code;
+  for (size_t i = 0; i < count && code == DURO_OK;) {
+    size_t end = i + 1;
+    while (end < count && rows[end].execution_id == rows[i].execution_id) end++;
+    bool kept;
+    code = still_kept(c, &rows[i], old.execution_id, &kept, err);
+    if (code == DURO_OK && kept) code = write_history(s, c, &rows[i], end - i, events_added, err);
+    i = end;
+  }
+  if (code != DURO_OK) return code;
+
+  duro_instance_row new_row;
+  unsigned set = project(s, &old, rows, count, &new_row);
+  if (set & DURO__SET_WAITING) {
+    code = duro__sqlite_remove_waits(s, c, new_row.key, old.waiting_on, err);
+    if (code == DURO_OK) {
+      code = duro__sqlite_add_waits(s, c, new_row.key, new_row.waiting_on, err);
+    }
+    if (code != DURO_OK) return code;
+  }
+  return duro__sqlite_update_instance(s, c, set, &new_row, old.wake_seq, err);
+}
+
+// --- All ---
+
+static duro_code fold_rows(duro_store *s, duro__sqlite_conn *c, size_t count, int64_t *folded_seq,
+                           duro_error **err) {
+  fold_row *rows = s->fold_rows;
+  *folded_seq = rows[count - 1].seq; // they came in order of seq
+  qsort(rows, count, sizeof *rows, by_execution);
+  duro_code code = DURO_OK;
+  int64_t events_added = 0;
+  for (size_t i = 0; i < count && code == DURO_OK;) {
+    size_t end = i + 1;
+    while (end < count && rows[end].key == rows[i].key) end++;
+    duro_arena_reset(&s->scratch);
+    code = fold_instance(s, c, &rows[i], end - i, &events_added, err);
+    i = end;
+  }
+  if (code != DURO_OK) return code;
+  statement st = use(c, Q_update_fold_marks);
+  put_int(&st, *folded_seq);
+  put_int(&st, events_added);
+  return duro__sqlite_run(&st, err);
+}
+
+static void give_back(duro_buf *b) {
+  if (b->cap > KEEP_BUFFER_BYTES || b->oom) {
+    duro_buf_free(b);
+    *b = (duro_buf){0};
+  }
+}
+
+static duro_code fold(duro_store *s, duro__sqlite_conn *c, int64_t epoch, int64_t now_ms,
+                      size_t max_rows, size_t *folded, bool *no_tail, duro_error **err) {
+  int64_t found[4]; // epoch, last_seq, folded_seq, journal_bytes
+  statement st = use(c, Q_read_fold_marks);
+  duro_code code = duro__sqlite_take_ints(&st, found, 4, NULL, err);
+  if (code != DURO_OK) return code;
+  if (found[0] != epoch) return duro__sqlite_lost(s, c, found[0], epoch, err);
+  int64_t folded_seq = found[2];
+  code = collect(s, c, folded_seq, max_rows, folded, err);
+  bool all = *folded < max_rows && s->fold_bytes.n < FOLD_MAX_BYTES;
+  if (code == DURO_OK && *folded > 0) code = fold_rows(s, c, *folded, &folded_seq, err);
+  *no_tail = all || folded_seq == found[1];
+  if (code == DURO_OK) {
+    code = duro__sqlite_trim_feed(s, c, now_ms, folded_seq, found[3], 2 * max_rows, err);
+  }
+  if (code == DURO_OK) code = duro__sqlite_trim_figures(s, c, now_ms, err);
+  return code;
+}
+
+duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows,
+                            size_t *folded, duro_error **err) {
+  *folded = 0;
+  duro__sqlite_conn *c;
+  duro_code code = duro__sqlite_write_begin(s, "fold", &c, err);
+  if (code != DURO_OK) return code;
+  bool no_tail = false;
+  code = fold(s, c, epoch, now_ms, max_rows, folded, &no_tail, err);
+  give_back(&s->fold_bytes);
+  give_back(&s->fold_text);
+  code = duro__sqlite_write_end(s, c, code, err);
+  if (code == DURO_OK && no_tail) duro__sqlite_tail_clear(&s->tail);
+  if (code != DURO_OK) *folded = 0;
+  return code;
+}

@@ -1,0 +1,336 @@
+// internal.h: what the files of the SQLite store share.
+//
+// Invariants:
+//  - The one writing connection is used under `write_lock`, within duro__sqlite_write_begin/end. Reads
+//    use a connection of the pool, within duro__sqlite_read_begin/end; ":memory:" has no pool, and
+//    its reads take the writing connection and its lock.
+//  - Every verb leaves its connection without an open transaction and with its statements reset,
+//    also after an error.
+//  - Statements are only bound, stepped and reset; texts are bound in place (the caller's bytes
+//    outlive the step) and read into the caller's arena.
+// Where to look: sqlite.c (open, close, the table of verbs), connection.c (connections, begin/end),
+// statement.c (queries.sql, errors), migrate.c, instances.c (rows), commit.c, fold.c, feed.c
+// (changes, trimming), load.c (reads of one instance), list.c and list_sql.c, lease.c, requests.c,
+// jobs.c, figures.c, purge.c, tail.c (who is in the unfolded tail).
+#ifndef DURO_STORE_SQLITE_INTERNAL_H
+#define DURO_STORE_SQLITE_INTERNAL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "duro_store.h"
+#include "store/sqlite/queries.h"
+#include "store/sqlite/sql.h"
+
+// --- Limits of this store, with their reasons ---
+#define APPLICATION_ID      0x6475726f // "duro": tells our files apart from other databases
+#define MIN_SQLITE_VERSION  3038000    // STRICT tables, RETURNING, JSON functions
+#define BUSY_WAIT_MS        5000       // the store thread waits so long for a client's short write
+#define OPEN_RETRY_MS       10         // pause between attempts to open a file others are opening
+#define OPEN_RETRIES        500        // together as long as BUSY_WAIT_MS
+#define WRITE_CACHE_KIB     32768      // holds the pages of a fold of 25 000 rows without spilling
+#define READ_CACHE_KIB      4096       // a list of 1000 rows
+#define MAX_IDLE_READERS    8          // loop, reader and a few host threads; more are closed again
+#define LOG_TRUNCATE_BYTES  (INT64_C(64) << 20) // a write-ahead log beyond this is cut back to nothing
+#define CUT_LOG_WAIT_MS     200        // how long that waits for a gap between two batches
+#define FOLD_MAX_BYTES      ((size_t)64 << 20) // events held in memory by one fold
+#define KEEP_BUFFER_BYTES   ((size_t)16 << 20) // scratch beyond this is given back after use
+#define ANSWER_KEEP_MS      INT64_C(86400000) // answers nobody fetched: their client is long gone
+#define LIST_CACHE_SIZE     48         // prepared list shapes per connection; people use a handful
+#define LIST_MAX_ARMS       64         // ranges merged in one list (SQLite allows 500)
+#define LIST_PROBE_ROWS     10000      // a filter with fewer matches is read whole and sorted
+#define LIST_WALK_STEPS     4000000    // VM steps (some 50 ms) of a walk before sorting instead
+#define TAIL_BITS           (1u << 18) // 25 000 rows fill a tenth of it
+
+// --- Connections ---
+typedef struct duro__sqlite_cached {
+  char *sql; // owned
+  size_t sql_bytes;
+  sqlite3_stmt *stmt;
+  uint64_t used_at; // of the connection's `uses`
+} duro__sqlite_cached;
+
+typedef struct duro__sqlite_conn {
+  sqlite3 *db;
+  const char *path; // the store's
+  const char *verb; // what is being done, for messages
+  sqlite3_stmt *stmts[Q_COUNT];
+  sqlite3_stmt *updates[256]; // of instances, by the set of parts (instances.c)
+  duro__sqlite_cached cache[LIST_CACHE_SIZE];
+  uint64_t uses;
+  struct duro__sqlite_conn *next; // idle in the pool
+} duro__sqlite_conn;
+
+// A row of the journal while it is folded. Texts are offsets into the fold's bytes.
+typedef struct duro__sqlite_fold_row {
+  int64_t key, execution_id, seq;
+  int64_t first_event_id, event_count, at_ms, turn_us, wake_at_ms;
+  size_t waiting_at, waiting_n, events_at, events_n;
+} duro__sqlite_fold_row;
+
+// Which instances may have rows in the unfolded tail (tail.c).
+typedef struct duro__sqlite_tail {
+  pthread_mutex_t lock;
+  bool known;          // false: anybody may
+  uint64_t generation; // changes whenever bits are cleared
+  uint64_t bits[TAIL_BITS / 64];
+} duro__sqlite_tail;
+
+struct duro_store {
+  char *path; // owned
+  bool memory, client, full_durability;
+  int64_t feed_retention_ms, feed_max_bytes, rollup_retention_ms;
+  void (*log)(void *user, const char *level, const char *message);
+  void *log_user;
+  char *queries[Q_COUNT]; // owned; the text of each, fragments put in
+
+  pthread_mutex_t write_lock; // guards `write`, `scratch` and the fold's buffers
+  duro__sqlite_conn *write;
+  duro_arena scratch; // reset by each writing verb
+  duro__sqlite_fold_row *fold_rows;
+  size_t fold_capacity;
+  duro_buf fold_bytes, fold_text;
+
+  pthread_mutex_t pool_lock; // guards `idle`, `idle_count` and `data_version`
+  duro__sqlite_conn *idle;
+  int idle_count;
+  int64_t data_version; // as last seen by the writing connection
+  int64_t own_posts;    // writes by this store that its owner has to look at
+
+  pthread_mutex_t checkpoint_lock; // guards `checkpointer`
+  sqlite3 *checkpointer;
+
+  duro__sqlite_tail tail;
+};
+
+// --- statement.c ---
+// A statement in use. Parameters are put in order, then columns are taken in order; what goes wrong
+// meanwhile is kept in `rc` and told by the next step.
+typedef struct statement {
+  duro__sqlite_conn *conn;
+  sqlite3_stmt *stmt;
+  int at; // the last parameter put, then the last column taken
+  int rc;
+} statement;
+
+static inline statement use(duro__sqlite_conn *c, duro__sqlite_query query) {
+  return (statement){c, c->stmts[query], 0, SQLITE_OK};
+}
+static inline void put_null(statement *st) {
+  int rc = sqlite3_bind_null(st->stmt, ++st->at);
+  if (rc != SQLITE_OK) st->rc = rc;
+}
+static inline void put_int(statement *st, int64_t value) {
+  int rc = sqlite3_bind_int64(st->stmt, ++st->at, value);
+  if (rc != SQLITE_OK) st->rc = rc;
+}
+// Absent is NULL. The bytes must stay until the statement is done.
+static inline void put_text(statement *st, duro_str s) {
+  int rc = s.p ? sqlite3_bind_text64(st->stmt, ++st->at, s.p, s.n, SQLITE_STATIC, SQLITE_UTF8)
+               : sqlite3_bind_null(st->stmt, ++st->at);
+  if (rc != SQLITE_OK) st->rc = rc;
+}
+static inline void put_zero_null(statement *st, int64_t value) { // 0 means absent
+  value ? put_int(st, value) : put_null(st);
+}
+static inline void put_wake(statement *st, int64_t wake_at_ms) {
+  wake_at_ms == DURO_NEVER ? put_null(st) : put_int(st, wake_at_ms);
+}
+static inline void put_status(statement *st, duro_status status) {
+  put_text(st, duro_str_from(duro_status_string(status)));
+}
+static inline int64_t take_int(statement *st) { return sqlite3_column_int64(st->stmt, st->at++); }
+static inline int64_t take_wake(statement *st) {
+  int at = st->at++;
+  return sqlite3_column_type(st->stmt, at) == SQLITE_NULL ? DURO_NEVER
+                                                          : sqlite3_column_int64(st->stmt, at);
+}
+// Borrowed: valid until the statement's next step.
+static inline duro_str take_slice(statement *st) {
+  int at = st->at++;
+  const char *p = (const char *)sqlite3_column_text(st->stmt, at);
+  return (duro_str){p, p ? (size_t)sqlite3_column_bytes(st->stmt, at) : 0};
+}
+static inline duro_str take_text(statement *st, duro_arena *arena) {
+  return duro_arena_dup(arena, take_slice(st));
+}
+
+// *row: there is one, and its columns may be taken. At the end, and after an error, it is reset.
+duro_code duro__sqlite_step(statement *st, bool *row, duro_error **err);
+// Steps to the end; rows are passed over.
+duro_code duro__sqlite_run(statement *st, duro_error **err);
+// Ends it early.
+static inline void finish(statement *st) { sqlite3_reset(st->stmt); }
+// One row of whole numbers: fills `values`; *found may be NULL when there must be one.
+duro_code duro__sqlite_take_ints(statement *st, int64_t *values, int count, bool *found,
+                                 duro_error **err);
+duro_code duro__sqlite_take_status(statement *st, duro_status *out, duro_error **err);
+
+// The error of `rc` on this connection, with SQLite's sentence, its number, the verb and the file.
+duro_code duro__sqlite_fail(const duro__sqlite_conn *c, int rc, duro_error **err);
+duro_code duro__sqlite_code(int rc); // SQLite's number as ours
+// Finds every query by its name and puts the fragments in. Unknown and missing names are an error.
+duro_code duro__sqlite_queries_parse(const char *text, char *queries[Q_COUNT], duro_error **err);
+// All that a connection needs; `writes`: for the writing one.
+duro_code duro__sqlite_prepare_all(duro__sqlite_conn *c, char *const queries[Q_COUNT], bool writes,
+                                   duro_error **err);
+duro_code duro__sqlite_prepare(duro__sqlite_conn *c, const char *sql, size_t sql_bytes,
+                               sqlite3_stmt **out, duro_error **err);
+// The same through the connection's cache of list shapes.
+duro_code duro__sqlite_prepare_cached(duro__sqlite_conn *c, duro_str sql, sqlite3_stmt **out,
+                                      duro_error **err);
+
+// --- connection.c ---
+duro_code duro__sqlite_write_open(duro_store *s, duro_error **err);
+void duro__sqlite_conn_close(duro__sqlite_conn *c);
+void duro__sqlite_pool_close(duro_store *s);
+// A writing verb: takes the lock and begins an immediate transaction. On failure nothing is held.
+duro_code duro__sqlite_write_begin(duro_store *s, const char *verb, duro__sqlite_conn **out,
+                                   duro_error **err);
+// Commits when `code` is DURO_OK, else rolls back; lets the lock go. Gives the code of the whole.
+duro_code duro__sqlite_write_end(duro_store *s, duro__sqlite_conn *c, duro_code code,
+                                 duro_error **err);
+// A reading verb; `snapshot` when it has several statements that must see the same state.
+duro_code duro__sqlite_read_begin(duro_store *s, const char *verb, bool snapshot,
+                                  duro__sqlite_conn **out, duro_error **err);
+void duro__sqlite_read_end(duro_store *s, duro__sqlite_conn *c);
+duro_code duro__sqlite_checkpoint(duro_store *s, duro_error **err);
+duro_code duro__sqlite_data_version(duro_store *s, int64_t *out, duro_error **err);
+
+// --- migrate.c ---
+// Checks whose file it is, and brings its schema up to the last of `list`. A client changes nothing.
+duro_code duro__sqlite_migrate(sqlite3 *db, const char *path, bool client,
+                               const duro__sqlite_migration *list, int count,
+                               void (*log)(void *user, const char *level, const char *message),
+                               void *log_user, duro_error **err);
+
+// --- instances.c ---
+enum { // the parts of an update beside those of DURO_SET_*
+  DURO__SET_UPDATED = 1 << 5,
+  DURO__SET_WAITING = 1 << 6,
+  DURO__SET_COUNTS = 1 << 7,
+};
+// Columns of {instance_columns}, in order.
+duro_code duro__sqlite_take_instance(statement *st, duro_arena *arena, duro_instance_row *out,
+                                     duro_error **err);
+// `with_waits`: no turn of it follows in the same batch, whose folding would bring its waits.
+duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
+                                       const duro_instance_row *row, int64_t key, bool with_waits,
+                                       duro_error **err);
+// Updates the members that `set` names. COUNTS adds row->turns and row->turn_us_total to the totals.
+duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
+                                       const duro_instance_row *row, int64_t wake_seq,
+                                       duro_error **err);
+// Index rows that follow from texts of the instance's row.
+duro_code duro__sqlite_add_waits(duro_store *s, duro__sqlite_conn *c, int64_t key, duro_str waiting_on,
+                                 duro_error **err);
+duro_code duro__sqlite_remove_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
+                                    duro_str waiting_on, duro_error **err);
+duro_code duro__sqlite_add_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
+                                      duro_str attributes, duro_error **err);
+duro_code duro__sqlite_remove_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
+                                         duro_str attributes, duro_error **err);
+
+// --- commit.c, fold.c, feed.c, purge.c ---
+duro_code duro__sqlite_commit(duro_store *s, const duro_batch *batch, duro_error **err);
+duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows,
+                            size_t *folded, duro_error **err);
+// Deletes the front of the feed that is older or more than what is kept; rows up to `folded_seq`
+// only, and at most `max_rows`.
+duro_code duro__sqlite_trim_feed(duro_store *s, duro__sqlite_conn *c, int64_t now_ms,
+                                 int64_t folded_seq, int64_t journal_bytes, size_t max_rows,
+                                 duro_error **err);
+duro_code duro__sqlite_changes(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
+                               duro_changes *out, duro_error **err);
+// Within a transaction: the instance and everything it owns. *events: how many of its history went;
+// *existed: whether there was one.
+duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int64_t key,
+                                       bool *existed, int64_t *events, duro_error **err);
+duro_code duro__sqlite_prune(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
+                             int64_t completed_before_ms, int64_t *executions, int64_t *events,
+                             duro_error **err);
+
+// --- tail.c ---
+void duro__sqlite_tail_init(duro__sqlite_tail *t);
+void duro__sqlite_tail_deinit(duro__sqlite_tail *t);
+void duro__sqlite_tail_add(duro__sqlite_tail *t, const duro_turn_row *turns, size_t count);
+void duro__sqlite_tail_clear(duro__sqlite_tail *t); // a fold left no tail
+void duro__sqlite_tail_forget(duro__sqlite_tail *t); // another process may have written
+uint64_t duro__sqlite_tail_generation(duro__sqlite_tail *t);
+// Whether a snapshot begun after `generation` was taken may hold unfolded rows of this instance.
+bool duro__sqlite_tail_may_have(duro__sqlite_tail *t, uint64_t generation, int64_t key);
+
+// --- load.c ---
+duro_code duro__sqlite_load(duro_store *s, int64_t key, duro_arena *arena, duro_loaded *out,
+                            duro_error **err);
+duro_code duro__sqlite_due(duro_store *s, int64_t now_ms, int64_t after_wake_ms, int64_t after_key,
+                           size_t limit, duro_arena *arena, duro_instance_rows *out,
+                           int64_t *next_ms, duro_error **err);
+duro_code duro__sqlite_messages(duro_store *s, int64_t key, duro_arena *arena,
+                                duro_message_row **out, size_t *count, duro_error **err);
+duro_code duro__sqlite_get(duro_store *s, duro_str id, duro_arena *arena, duro_instance_row *out,
+                           duro_error **err);
+duro_code duro__sqlite_get_by_key(duro_store *s, int64_t key, duro_arena *arena,
+                                  duro_instance_row *out, duro_error **err);
+duro_code duro__sqlite_history(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
+                               duro_texts *out, duro_error **err);
+duro_code duro__sqlite_executions(duro_store *s, int64_t key, duro_arena *arena,
+                                  duro_execution_row **out, size_t *count, duro_error **err);
+// A growing array in an arena: room for one more item, which is zeroed; NULL when memory is out.
+void *duro__sqlite_grow(duro_arena *arena, void *items, size_t count, size_t *capacity,
+                        size_t item_size);
+
+// --- list.c, list_sql.c ---
+duro_code duro__sqlite_list(duro_store *s, const duro_list_query *query, duro_arena *arena,
+                            duro_instance_rows *out, duro_error **err);
+// The SQL that `list` would run now, for the test of query plans.
+duro_code duro__sqlite_list_explain(duro_store *s, const duro_list_query *query, duro_buf *sql,
+                                    duro_error **err);
+
+// --- lease.c, requests.c, jobs.c, figures.c ---
+duro_code duro__sqlite_marks(duro_store *s, duro_arena *arena, duro_store_marks *out,
+                             duro_error **err);
+duro_code duro__sqlite_acquire(duro_store *s, const duro_lease *wanted, bool steal, int64_t now_ms,
+                               duro_arena *arena, duro_lease *held, duro_error **err);
+duro_code duro__sqlite_renew(duro_store *s, int64_t epoch, int64_t now_ms, int64_t expires_at_ms,
+                             duro_error **err);
+duro_code duro__sqlite_release(duro_store *s, int64_t epoch, duro_error **err);
+duro_code duro__sqlite_lease(duro_store *s, duro_arena *arena, duro_lease *out, duro_error **err);
+// Within a transaction: `locked` when the lease is not of this epoch.
+duro_code duro__sqlite_check_epoch(duro_store *s, duro__sqlite_conn *c, int64_t epoch,
+                                   duro_error **err);
+duro_code duro__sqlite_lost(duro_store *s, const duro__sqlite_conn *c, int64_t found,
+                            int64_t epoch, duro_error **err);
+duro_code duro__sqlite_post(duro_store *s, duro_post *post, duro_error **err);
+duro_code duro__sqlite_requests(duro_store *s, int64_t after, size_t limit, duro_arena *arena,
+                                duro_request_row **out, size_t *count, duro_error **err);
+duro_code duro__sqlite_answer(duro_store *s, int64_t request_id, duro_arena *arena,
+                              duro_request_row *out, duro_error **err);
+duro_code duro__sqlite_forget(duro_store *s, const int64_t *request_ids, size_t count,
+                              duro_error **err);
+duro_code duro__sqlite_insert_request(duro__sqlite_conn *c, const duro_request_row *row,
+                                      int64_t instance_key, int64_t *id, duro_error **err);
+void duro__sqlite_count_own_post(duro_store *s); // so that data_version tells of it
+duro_code duro__sqlite_insert_job(duro__sqlite_conn *c, const duro_job_row *row, duro_error **err);
+duro_code duro__sqlite_claim_jobs(duro_store *s, const duro_str *queues, size_t queue_count,
+                                  duro_str holder, int64_t now_ms, int64_t lease_until_ms,
+                                  size_t limit, duro_arena *arena, duro_job_row **out,
+                                  size_t *count, duro_error **err);
+duro_code duro__sqlite_renew_jobs(duro_store *s, const duro_job_row *jobs, size_t count,
+                                  int64_t now_ms, duro_error **err);
+duro_code duro__sqlite_finish_job(duro_store *s, const duro_job_row *job,
+                                  const duro_request_row *result, int64_t now_ms,
+                                  duro_error **err);
+duro_code duro__sqlite_add_counters(duro__sqlite_conn *c, const duro_counter *counters,
+                                    size_t count, duro_error **err);
+duro_code duro__sqlite_write_figures(duro__sqlite_conn *c, duro_str json, duro_error **err);
+duro_code duro__sqlite_trim_figures(duro_store *s, duro__sqlite_conn *c, int64_t now_ms,
+                                    duro_error **err);
+duro_code duro__sqlite_counters(duro_store *s, int64_t from_ms, int64_t to_ms, bool by_minute,
+                                duro_arena *arena, duro_counters *out, duro_error **err);
+duro_code duro__sqlite_stats(duro_store *s, duro_store_stats *out, duro_error **err);
+duro_code duro__sqlite_owner_figures(duro_store *s, duro_arena *arena, duro_str *json,
+                                     duro_error **err);
+duro_code duro__sqlite_note(duro_store *s, int64_t epoch, duro_str owner_figures, duro_error **err);
+
+#endif

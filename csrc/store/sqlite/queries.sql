@@ -1,0 +1,439 @@
+-- The statements of the SQLite store, each under its name. queries.h lists the same names; both must
+-- agree, or no file opens. {name} stands for the fragment of that name. Fragments are completed in
+-- C: the parts of an UPDATE of instances (instances.c) and of a list (list_sql.c), where each `?`
+-- takes the next value.
+
+-- --- Transactions ---
+
+-- name: begin_write
+BEGIN IMMEDIATE
+
+-- name: begin_read
+BEGIN
+
+-- name: commit_transaction
+COMMIT
+
+-- name: rollback_transaction
+ROLLBACK
+
+-- name: read_data_version
+PRAGMA data_version
+
+-- --- Marks and lease ---
+
+-- name: read_marks
+SELECT last_batch, last_seq, folded_seq, last_key, last_client_key, last_message_id, last_job_id,
+  latest_ms,
+  (SELECT epoch FROM lease WHERE first_partition = 0),
+  (SELECT value FROM meta WHERE key = 'file_id')
+FROM marks
+
+-- name: read_batch_guard
+SELECT m.last_batch, l.epoch, m.journal_bytes, m.last_seq
+FROM marks AS m JOIN lease AS l ON l.first_partition = 0
+
+-- name: update_batch_marks
+UPDATE marks SET
+  last_batch = ?1,
+  last_seq = max(last_seq, ?2),
+  last_key = max(last_key, ?3),
+  last_message_id = max(last_message_id, ?4),
+  last_job_id = max(last_job_id, ?5),
+  latest_ms = max(latest_ms, ?6),
+  journal_bytes = ?7,
+  instance_count = instance_count + ?8,
+  history_event_count = history_event_count + ?9
+
+-- name: read_lease
+SELECT epoch, owner, host, pid, acquired_at_ms, expires_at_ms FROM lease WHERE first_partition = 0
+
+-- name: take_lease
+UPDATE lease SET
+  epoch = epoch + 1, owner = ?, host = ?, pid = ?, acquired_at_ms = ?, expires_at_ms = ?
+
+-- name: renew_lease
+UPDATE lease SET expires_at_ms = ?2 WHERE epoch = ?1 AND owner IS NOT NULL
+
+-- name: release_lease
+UPDATE lease SET owner = NULL, host = NULL, pid = NULL, acquired_at_ms = NULL, expires_at_ms = NULL
+WHERE epoch = ?1 AND owner IS NOT NULL
+
+-- --- Instances ---
+
+-- name: instance_columns
+i.instance_key AS instance_key, i.id AS id, i.run_id, i.vm, i.partition, i.name AS name, i.version,
+i.status, i.created_at_ms, i.updated_at_ms AS updated_at_ms, i.completed_at_ms, i.execution_id,
+i.execution_started_at_ms, i.event_count, i.turns, i.turn_us_total, i.parent_key, i.parent_id,
+i.parent_event_id, i.parent_execution_id, i.depth, i.wake_at_ms, i.waiting_on, i.custom_status,
+i.custom_status_version, i.attributes, i.reason, i.error, i.output
+
+-- name: insert_instance
+INSERT INTO instances (
+  instance_key, id, run_id, vm, partition, name, version, status, created_at_ms, updated_at_ms,
+  completed_at_ms, execution_id, execution_started_at_ms, event_count, turns, turn_us_total,
+  parent_key, parent_id, parent_event_id, parent_execution_id, depth, wake_at_ms, waiting_on,
+  custom_status, custom_status_version, attributes, reason, error, output)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: read_instance_by_id
+SELECT {instance_columns} FROM instances AS i WHERE i.id = ?
+
+-- name: read_instance_by_key
+SELECT {instance_columns} FROM instances AS i WHERE i.instance_key = ?
+
+-- name: read_instance_key
+SELECT instance_key FROM instances WHERE id = ?
+
+-- name: read_instance_index_texts
+SELECT waiting_on, attributes FROM instances WHERE instance_key = ?
+
+-- name: read_projection
+SELECT status, updated_at_ms, execution_id, event_count, wake_at_ms, wake_seq, waiting_on
+FROM instances WHERE instance_key = ?
+
+-- name: delete_instance
+DELETE FROM instances WHERE instance_key = ?
+
+-- The parts of an UPDATE of one row. Numbers are fixed, so that any choice of parts fits together.
+
+-- name: set_begin
+UPDATE instances SET
+
+-- name: set_end
+WHERE instance_key = ?1
+
+-- name: set_updated
+updated_at_ms = ?2
+
+-- name: set_status
+status = ?3, completed_at_ms = ?4, output = ?5, error = ?6, reason = ?7
+
+-- name: set_execution
+execution_id = ?8, execution_started_at_ms = ?9, version = ?10, event_count = 0
+
+-- name: set_custom_status
+custom_status = ?11, custom_status_version = ?12
+
+-- name: set_attributes
+attributes = ?13
+
+-- name: set_wake
+wake_at_ms = ?14
+
+-- name: set_wake_seq
+wake_seq = ?15
+
+-- name: set_waiting_on
+waiting_on = ?16
+
+-- name: set_counts
+event_count = ?17, turns = turns + ?18, turn_us_total = turn_us_total + ?19
+
+-- name: insert_wait
+INSERT OR IGNORE INTO waits (what, instance_key) VALUES (?, ?)
+
+-- name: delete_wait
+DELETE FROM waits WHERE what = ? AND instance_key = ?
+
+-- name: insert_attribute
+INSERT OR IGNORE INTO attributes (key, value, instance_key) VALUES (?, ?, ?)
+
+-- name: delete_attribute
+DELETE FROM attributes WHERE key = ? AND value = ? AND instance_key = ?
+
+-- name: read_due
+SELECT i.instance_key, i.status, i.wake_at_ms, i.vm, i.name, i.version
+FROM instances AS i INDEXED BY instances_by_wake
+WHERE i.wake_at_ms = ?1 AND i.instance_key > ?2 AND i.wake_at_ms <= ?3
+  AND i.wake_at_ms IS NOT NULL AND i.status IN ('pending', 'running')
+UNION ALL
+SELECT i.instance_key, i.status, i.wake_at_ms, i.vm, i.name, i.version
+FROM instances AS i INDEXED BY instances_by_wake
+WHERE i.wake_at_ms > ?1 AND i.wake_at_ms <= ?3
+  AND i.wake_at_ms IS NOT NULL AND i.status IN ('pending', 'running')
+ORDER BY 3, 1 LIMIT ?4
+
+-- name: read_next_wake
+SELECT i.wake_at_ms FROM instances AS i INDEXED BY instances_by_wake
+WHERE i.wake_at_ms > ? AND i.wake_at_ms IS NOT NULL AND i.status IN ('pending', 'running')
+ORDER BY i.wake_at_ms LIMIT 1
+
+-- --- Journal, history, executions ---
+
+-- name: insert_turn
+INSERT INTO journal (
+  seq, instance_key, execution_id, first_event_id, event_count, status, at_ms, turn_us, wake_at_ms,
+  begin_bytes, waiting_on, events)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: read_fold_marks
+SELECT l.epoch, m.last_seq, m.folded_seq, m.journal_bytes
+FROM marks AS m JOIN lease AS l ON l.first_partition = 0
+
+-- name: read_turns_to_fold
+SELECT seq, instance_key, execution_id, first_event_id, event_count, at_ms, turn_us, wake_at_ms,
+  waiting_on, events
+FROM journal WHERE seq > ? ORDER BY seq LIMIT ?
+
+-- name: insert_history
+INSERT INTO history (instance_key, execution_id, first_event_id, event_count, events)
+VALUES (?, ?, ?, ?, ?)
+
+-- name: update_fold_marks
+UPDATE marks SET folded_seq = ?, history_event_count = history_event_count + ?
+
+-- name: read_turn_from
+SELECT seq, at_ms, begin_bytes FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1
+
+-- name: delete_turns_before
+DELETE FROM journal WHERE seq < ?
+
+-- name: read_history
+SELECT events FROM history INDEXED BY history_by_execution
+WHERE instance_key = ? AND execution_id = ? ORDER BY first_event_id
+
+-- name: read_tail
+SELECT events FROM journal
+WHERE seq > (SELECT folded_seq FROM marks) AND +instance_key = ? AND +execution_id = ?
+  AND event_count > 0
+ORDER BY seq
+
+-- name: sum_history
+SELECT total(event_count) FROM history INDEXED BY history_by_execution WHERE instance_key = ?
+
+-- name: sum_execution_history
+SELECT total(event_count) FROM history INDEXED BY history_by_execution
+WHERE instance_key = ? AND execution_id = ?
+
+-- name: delete_history
+DELETE FROM history WHERE instance_key = ?
+
+-- name: delete_execution_history
+DELETE FROM history WHERE instance_key = ? AND execution_id = ?
+
+-- name: insert_execution
+INSERT INTO executions (
+  instance_key, execution_id, status, version, started_at_ms, completed_at_ms, event_count, reason)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
+WHERE EXISTS (SELECT 1 FROM instances WHERE instance_key = ?1)
+
+-- name: read_executions
+SELECT execution_id, status, version, started_at_ms, completed_at_ms, event_count, reason
+FROM executions WHERE instance_key = ? ORDER BY execution_id
+
+-- name: has_execution
+SELECT 1 FROM executions WHERE instance_key = ? AND execution_id = ?
+
+-- name: read_executions_to_prune
+SELECT execution_id, event_count FROM executions
+WHERE instance_key = ?1 AND execution_id <= ?2 AND (?3 = 0 OR completed_at_ms < ?3)
+ORDER BY execution_id
+
+-- name: read_current_execution
+SELECT execution_id FROM instances WHERE instance_key = ?
+
+-- name: subtract_history_events
+UPDATE marks SET history_event_count = history_event_count - ?
+
+-- name: delete_execution
+DELETE FROM executions WHERE instance_key = ? AND execution_id = ?
+
+-- name: delete_executions
+DELETE FROM executions WHERE instance_key = ?
+
+-- name: read_changes
+SELECT j.seq, j.instance_key, j.execution_id, j.first_event_id, j.event_count, j.status, j.at_ms,
+  i.id, i.name, j.events
+FROM journal AS j LEFT JOIN instances AS i ON i.instance_key = j.instance_key
+WHERE j.seq > ? ORDER BY j.seq LIMIT ?
+
+-- name: read_oldest_seq
+SELECT coalesce((SELECT min(seq) FROM journal), m.last_seq + 1) FROM marks AS m
+
+-- --- Messages and jobs ---
+
+-- name: insert_message
+INSERT INTO messages (message_id, instance_key, execution_id, body)
+SELECT ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM instances WHERE instance_key = ?2)
+
+-- name: delete_message
+DELETE FROM messages WHERE message_id = ?
+
+-- name: delete_messages
+DELETE FROM messages WHERE instance_key = ?
+
+-- name: read_messages
+SELECT message_id, execution_id, body FROM messages INDEXED BY messages_by_instance
+WHERE instance_key = ? ORDER BY message_id
+
+-- name: insert_job
+INSERT INTO jobs (
+  job_id, instance_key, execution_id, event_id, attempt, queue, name, activity_id, instance_id,
+  created_at_ms, lease_until_ms, holder, cancelled, input, options, heartbeat)
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+WHERE EXISTS (SELECT 1 FROM instances WHERE instance_key = ?2)
+
+-- name: delete_job
+DELETE FROM jobs WHERE job_id = ?
+
+-- name: delete_jobs
+DELETE FROM jobs WHERE instance_key = ?
+
+-- name: claim_jobs
+UPDATE jobs SET holder = ?1, lease_until_ms = ?2
+WHERE job_id IN (
+  SELECT job_id FROM jobs INDEXED BY jobs_by_queue
+  WHERE queue = ?3 AND lease_until_ms <= ?4 AND cancelled = 0
+  ORDER BY lease_until_ms, job_id LIMIT ?5)
+RETURNING job_id, instance_key, execution_id, event_id, attempt, queue, name, activity_id,
+  instance_id, created_at_ms, lease_until_ms, holder, cancelled, input, options, heartbeat
+
+-- name: renew_job
+UPDATE jobs SET lease_until_ms = ?3, heartbeat = coalesce(?4, heartbeat)
+WHERE job_id = ?1 AND holder = ?2 AND cancelled = 0
+
+-- name: delete_held_job
+DELETE FROM jobs WHERE job_id = ? AND holder = ?
+
+-- --- Requests ---
+
+-- name: read_post_marks
+SELECT last_client_key FROM marks
+
+-- name: update_post_marks
+UPDATE marks SET
+  last_client_key = max(last_client_key, ?1),
+  latest_ms = max(latest_ms, ?2),
+  instance_count = instance_count + ?3
+
+-- name: insert_request
+INSERT INTO requests (kind, instance_id, instance_key, posted_at_ms, body) VALUES (?, ?, ?, ?, ?)
+
+-- name: read_requests
+SELECT request_id, kind, instance_id, instance_key, posted_at_ms, body, answer FROM requests
+WHERE request_id > ? AND answered_at_ms IS NULL ORDER BY request_id LIMIT ?
+
+-- name: read_request
+SELECT request_id, kind, instance_id, instance_key, posted_at_ms, body, answer FROM requests
+WHERE request_id = ?
+
+-- name: answer_request
+UPDATE requests SET answer = ?2, answered_at_ms = ?3 WHERE request_id = ?1
+
+-- name: delete_request
+DELETE FROM requests WHERE request_id = ?
+
+-- name: forget_request
+DELETE FROM requests WHERE request_id = ? AND answered_at_ms IS NOT NULL
+
+-- name: delete_old_answers
+DELETE FROM requests WHERE answered_at_ms < ?
+
+-- --- Figures ---
+
+-- name: add_to_counter
+INSERT INTO counters (name, metric, value) VALUES (?, ?, ?)
+ON CONFLICT (name, metric) DO UPDATE SET value = value + excluded.value
+
+-- name: add_to_rollup
+INSERT INTO rollups (minute_ms, name, metric, value) VALUES (?, ?, ?, ?)
+ON CONFLICT (minute_ms, name, metric) DO UPDATE SET value = value + excluded.value
+
+-- name: delete_old_rollups
+DELETE FROM rollups WHERE minute_ms < ?
+
+-- name: read_counters
+SELECT 0, name, metric, value FROM counters ORDER BY name, metric
+
+-- name: sum_rollups
+SELECT 0, name, metric, sum(value) FROM rollups WHERE minute_ms >= ? AND minute_ms < ?
+GROUP BY name, metric ORDER BY name, metric
+
+-- name: read_rollups
+SELECT minute_ms, name, metric, value FROM rollups WHERE minute_ms >= ? AND minute_ms < ?
+ORDER BY minute_ms, name, metric
+
+-- name: read_stats
+SELECT m.instance_count,
+  m.history_event_count
+    + (SELECT coalesce(sum(event_count), 0) FROM journal WHERE seq > m.folded_seq),
+  (SELECT count(*) FROM journal WHERE seq > m.folded_seq),
+  (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)
+FROM marks AS m
+
+-- name: read_meta
+SELECT value FROM meta WHERE key = ?
+
+-- name: write_meta
+INSERT INTO meta (key, value) VALUES (?, ?)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- --- Lists: where they read from ---
+
+-- name: from_key
+FROM instances AS i NOT INDEXED
+
+-- name: from_id
+FROM instances AS i INDEXED BY instances_by_id
+
+-- name: from_status
+FROM instances AS i INDEXED BY instances_by_status
+
+-- name: from_name
+FROM instances AS i INDEXED BY instances_by_name
+
+-- name: from_updated
+FROM instances AS i INDEXED BY instances_by_updated
+
+-- name: from_completed
+FROM instances AS i INDEXED BY instances_by_completed
+
+-- name: from_parent
+FROM instances AS i INDEXED BY instances_by_parent
+
+-- name: from_ids
+FROM (SELECT DISTINCT value FROM json_each(?)) AS l
+CROSS JOIN instances AS i INDEXED BY instances_by_id ON i.id = l.value
+
+-- name: only_attribute
+FROM attributes AS l
+
+-- name: only_wait
+FROM waits AS l
+
+-- name: from_attribute
+FROM attributes AS l CROSS JOIN instances AS i NOT INDEXED ON i.instance_key = l.instance_key
+
+-- name: from_wait
+FROM waits AS l CROSS JOIN instances AS i NOT INDEXED ON i.instance_key = l.instance_key
+
+-- --- Lists: conditions ---
+
+-- name: where_created_after
+i.created_at_ms > ?
+
+-- name: where_created_before
+i.created_at_ms < ?
+
+-- name: where_version
+i.version = ?
+
+-- name: where_root
+i.parent_key IS NULL
+
+-- name: where_child
+i.parent_key IS NOT NULL
+
+-- name: where_unfinished
+i.completed_at_ms IS NULL
+
+-- name: where_error_contains
+instr(i.error, ?) > 0
+
+-- name: where_attribute
+EXISTS (SELECT 1 FROM attributes AS x
+  WHERE x.key = ? AND x.value = ? AND x.instance_key = i.instance_key)
+
+-- name: where_wait
+EXISTS (SELECT 1 FROM waits AS x WHERE x.what = ? AND x.instance_key = i.instance_key)

@@ -1,0 +1,66 @@
+-- duro: durable execution for Lua. This is what `require "duro"` gives: registration, opening, the
+-- values that payloads need, and every method of a runtime, called on the default one (the one opened
+-- last). Requiring it sets no globals and does nothing else.
+
+local core = require "duro.core"
+local guard = require "duro.guard" -- luacheck: ignore 211 (keeps the plain functions of this moment)
+local orchestration = require "duro.orchestration" -- luacheck: ignore 211 (tells the core how to run code)
+local activity = require "duro.activity" -- luacheck: ignore 211 (the same)
+local options = require "duro.options"
+local registry = require "duro.registry"
+local runtime = require "duro.runtime"
+
+-- What this half expects of the C half: DURO_ABI in csrc/duro.h.
+local ABI = 1
+
+if core.abi ~= ABI then
+  error(("duro: the C module has interface %s, the Lua files need %s: install both from one version")
+    :format(tostring(core.abi), ABI), 0)
+end
+
+local duro = {
+  version = core.version,
+  management_version = "0.1.0",
+  null = core.null,
+  array = core.array,
+  open = runtime.open,
+  default = runtime.default,
+  set_default = runtime.set_default,
+}
+
+
+--- Registers an orchestration for every runtime: (name, [opts,] function(ctx, input) ... end).
+function duro.orchestration(name, opts, fn)
+  return registry.default:orchestration(name, opts, fn)
+end
+
+
+--- Registers an activity for every runtime: (name, [opts,] function(ctx, input) ... end).
+function duro.activity(name, opts, fn)
+  return registry.default:activity(name, opts, fn)
+end
+
+
+for name, method in pairs(runtime.methods) do
+  if duro[name] == nil and type(method) == "function" and name:sub(1, 2) ~= "__" then
+    duro[name] = function(...)
+      local rt = runtime.default()
+      if not rt then options.blame("no runtime is open: call duro.open(path) first") end
+      return method(rt, ...)
+    end
+  end
+end
+
+
+-- Parts that few programs need are loaded when they are first used.
+local PARTS = { testing = "duro.testing", help = "duro.help" }
+
+
+return setmetatable(duro, {
+  __index = function(_, key)
+    if not PARTS[key] then return nil end
+    local part = require(PARTS[key])
+    rawset(duro, key, part)
+    return part
+  end,
+})

@@ -1,0 +1,52 @@
+-- request: one question to the core and the wait for its answer.
+--
+-- Inside an activity the wait yields the activity; elsewhere it turns the runtime's loop, in slices, so
+-- that a signal handler of the interpreter (Ctrl-C) runs in between. Timeouts are real time.
+
+local core = require "duro.core"
+local errors = require "duro.errors"
+local options = require "duro.options"
+
+local request = {}
+
+-- The longest wait of the core in one piece.
+request.SLICE_MS = 200
+
+
+-- Turns the loop until the question is answered or the deadline (monotonic milliseconds) is over.
+local function drive(runtime, question, deadline)
+  while not question:done() do
+    local wait_ms = request.SLICE_MS
+    if deadline then
+      wait_ms = math.min(wait_ms, deadline - core.monotonic_ms())
+      if wait_ms <= 0 then return true end
+    end
+    local turns, err = runtime.core:step(runtime.skip_time and 0 or wait_ms)
+    if not turns then return nil, err end
+    if runtime.skip_time and not question:done() then
+      local ok
+      ok, err = runtime:skip_time(wait_ms)
+      if not ok then return nil, err end
+    end
+  end
+  return true
+end
+
+
+--- Asks the core of `runtime` and waits for the answer, at most `timeout_ms` (nil: for ever).
+function request.ask(runtime, verb, args, timeout_ms)
+  if core.context() == "orchestration" then
+    options.blame(("rt:%s cannot be called inside an orchestration: use ctx:..."):format(verb))
+  end
+  local deadline = timeout_ms and core.monotonic_ms() + timeout_ms
+  local question, err = runtime.core:call(verb, args)
+  if not question then return nil, err end
+  local ok = question:done() or core.await(question, timeout_ms)
+  if not ok then ok, err = drive(runtime, question, deadline) end
+  if ok and question:done() then return question:result() end
+  question:free()
+  return nil, err or errors.new("timeout", ("no answer to %s in time"):format(verb))
+end
+
+
+return request

@@ -115,7 +115,7 @@ struct duro__program {
 };
 
 // --- program.c ---
-extern const duro_program_ops duro__program_ops;
+extern const duro_program_ops duro__program_ops; // the core's door
 void duro__program_init(lua_State *L, duro__host *h); // metatables; leaves nothing on the stack
 // Raises unless `what` may be called now: right ctx, right coroutine, in a turn.
 duro__program *duro__program_check(lua_State *L, const char *what);
@@ -154,6 +154,8 @@ void duro__task_settle(duro__task *t, duro__program *p, duro__task_state state, 
 // Nobody will look at it: DURO_OK, or the code of a turn that broke.
 duro_code duro__task_drop(lua_State *L, duro__program *p, duro__task *t, duro_error **err);
 int duro__task_take(lua_State *L, duro__program *p, duro__task *t); // pushes values, or raises
+// Whether the running fiber is that block, or was spawned inside of it.
+bool duro__task_encloses(const duro__program *p, const duro__task *t);
 void duro__task_init(lua_State *L, duro__host *h);
 void duro__join_functions(lua_State *L, duro__host *h);
 

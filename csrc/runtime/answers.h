@@ -39,9 +39,6 @@ void duro__fail_memory(duro_request *r);
 void duro__call_run(duro_runtime *rt, duro_request *r, duro_str verb, duro_str arguments);
 void duro__request_link(duro_request *r, duro_request **list);
 void duro__request_unlink(duro_request *r);
-// Fills the failure a request will have when its batch is durable.
-void duro__request_prepare_error(duro_request *r, duro_code code, const char *format, ...)
-    DURO_PRINTF(3, 4);
 void duro__requests_close(duro_request **list);
 // Runs the verb again when everything begun so far is durable (never: when that failed). Copies.
 void duro__call_again(duro_runtime *rt, duro_request *r, duro__call_function *run, duro_str arguments);
@@ -50,7 +47,7 @@ void duro__answer_when_durable(duro_runtime *rt, const duro__instance *i, duro_r
 
 // --- verbs_wait.c ---
 void duro__waits_forget(duro_request *r); // takes it out of the lists of instances it waits for
-// Those who wait for this instance hear in batch `b` that it was deleted.
+// Those who wait for this instance hear of its deletion when `b` is durable.
 void duro__waiters_deleted(duro_runtime *rt, duro__batch *b, int64_t key);
 void duro__waiters_check(duro_runtime *rt); // looks at everything waited for: another process writes
 

@@ -20,7 +20,7 @@ bool duro__arg_object(duro_request *r, duro_str arguments) {
   return false;
 }
 
-bool duro__check_id(duro_request *r, const char *what, duro_str id, size_t max_bytes) {
+bool duro__argument_id_ok(duro_request *r, const char *what, duro_str id, size_t max_bytes) {
   char why[128];
   if (!duro_id_problem(id, max_bytes, why)) return true;
   duro__request_fail(r, DURO_INVALID_ARGUMENT, "the %s %s", what, why);
@@ -61,7 +61,7 @@ static bool read_text(duro_request *r, duro_str args, const char *key, duro__nee
 bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need need, size_t max_bytes,
                   duro_arena *arena, duro_str *out) {
   if (!read_text(r, args, key, need, arena, out)) return false;
-  return !out->p || duro__check_id(r, key, *out, max_bytes);
+  return !out->p || duro__argument_id_ok(r, key, *out, max_bytes);
 }
 
 static bool too_large(duro_request *r, const char *key, size_t bytes, size_t allowed) {
@@ -170,7 +170,7 @@ bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *
     duro_str id = duro_json_text(&reader, arena);
     duro_str *slot = duro__vec_push(&ids);
     if (!slot || !id.p) fine = fail_memory(r);
-    else if ((fine = duro__check_id(r, "instance id", id, DURO_MAX_DERIVED_ID_BYTES))) *slot = id;
+    else if ((fine = duro__argument_id_ok(r, "instance id", id, DURO_MAX_DERIVED_ID_BYTES))) *slot = id;
   }
   if (fine && ids.count) {
     *out = duro_arena_alloc(arena, ids.count * sizeof **out);

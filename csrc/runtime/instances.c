@@ -132,7 +132,7 @@ void duro__instance_unbuild(duro_runtime *rt, duro__instance *i) {
 void duro__instance_drop(duro_runtime *rt, duro__instance *i) {
   inbox_refuse(rt, i);
   duro__jobs_orphan(rt, i);
-  duro__due_remove(rt, i);
+  duro__timers_remove(rt, i);
   ready_remove(rt, i);
   lru_remove(i);
   duro__instance_unbuild(rt, i);
@@ -349,7 +349,7 @@ static duro_code revive(duro_runtime *rt, duro__instance *i, const duro_loaded *
   if (i->status == DURO_STATUS_PENDING) {
     i->parked_count = i->inbox_count;
     i->due_ms = DURO_NEVER;
-    duro__due_at(rt, i, loaded->instance.wake_at_ms);
+    duro__timers_at(rt, i, loaded->instance.wake_at_ms);
     return DURO_OK;
   }
   duro_error *problem = NULL;
@@ -372,7 +372,7 @@ static duro_code revive(duro_runtime *rt, duro__instance *i, const duro_loaded *
   if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
   i->parked_count = i->status == DURO_STATUS_SUSPENDED ? i->inbox_count : 0;
   reattach(rt, i);
-  duro__due_update(rt, i);
+  duro__timers_update(rt, i);
   if (i->inbox_head) duro__instance_ready(rt, i);
   return DURO_OK;
 }
@@ -525,7 +525,7 @@ static void store_pending(duro_runtime *rt, duro__instance *i, int64_t start_at_
   duro__batch *b = duro__batch_open(rt);
   if (!b) return;
   i->status = DURO_STATUS_PENDING;
-  duro__due_at(rt, i, start_at_ms);
+  duro__timers_at(rt, i, start_at_ms);
   duro__batch_add_message(rt, b, i->inbox_head);
   i->inbox_head->must_keep = true;
   i->parked_count = 1;

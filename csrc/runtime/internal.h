@@ -392,10 +392,10 @@ void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
                            const duro__turn_result *result);
 
 // --- timers.c ---
-void duro__due_update(duro_runtime *rt, duro__instance *i); // its earliest due time may have changed
-void duro__due_at(duro_runtime *rt, duro__instance *i, int64_t due_ms);
-void duro__due_remove(duro_runtime *rt, duro__instance *i);
-int64_t duro__due_next_ms(duro_runtime *rt);
+void duro__timers_update(duro_runtime *rt, duro__instance *i); // its earliest due time may have changed
+void duro__timers_at(duro_runtime *rt, duro__instance *i, int64_t due_ms);
+void duro__timers_remove(duro_runtime *rt, duro__instance *i);
+int64_t duro__timers_next_ms(duro_runtime *rt);
 bool duro__timers_fire(duro_runtime *rt); // everything due now; true when something was
 void duro__sweep_start(duro_runtime *rt, int64_t from_wake_ms);
 bool duro__sweep_step(duro_runtime *rt); // loads the next due ones from the store

@@ -407,7 +407,7 @@ void duro__job_arm(duro_runtime *rt, duro_job *job) {
     if (!due_ms || beat < due_ms) due_ms = beat;
   }
   duro__exec_set_volatile_due(job->instance->exec, job->task, due_ms);
-  duro__due_update(rt, job->instance);
+  duro__timers_update(rt, job->instance);
 }
 
 duro_code duro_job_heartbeat(duro_job *job, duro_str details, duro_error **err) {

@@ -40,7 +40,7 @@ int64_t duro_now_ms(const duro_runtime *rt) {
 }
 
 int64_t duro_next_due_ms(duro_runtime *rt) {
-  int64_t due_ms = duro__due_next_ms(rt), sleeper_ms = duro__sleepers_next_ms(rt);
+  int64_t due_ms = duro__timers_next_ms(rt), sleeper_ms = duro__sleepers_next_ms(rt);
   return sleeper_ms < due_ms ? sleeper_ms : due_ms;
 }
 

@@ -162,16 +162,6 @@ void duro__request_take_error(duro_request *r, duro_code code, duro_error *err) 
   finish(r);
 }
 
-void duro__request_prepare_error(duro_request *r, duro_code code, const char *format, ...) {
-  char message[1024];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(message, sizeof message, format, args);
-  va_end(args);
-  r->code = code;
-  duro_fail(&r->error, code, "%s", message);
-}
-
 void duro__request_fail(duro_request *r, duro_code code, const char *format, ...) {
   char message[2048]; // ids reach 1024 bytes; a longer sentence is cut where duro_error has no limit
   duro_error *err = NULL;

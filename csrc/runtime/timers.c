@@ -42,7 +42,7 @@ static void sift_down(duro_runtime *rt, size_t at) {
   place(rt, i, at);
 }
 
-void duro__due_remove(duro_runtime *rt, duro__instance *i) {
+void duro__timers_remove(duro_runtime *rt, duro__instance *i) {
   if (i->due_ms == DURO_NEVER) return;
   i->due_ms = DURO_NEVER;
   size_t at = i->due_index;
@@ -53,10 +53,10 @@ void duro__due_remove(duro_runtime *rt, duro__instance *i) {
   sift_down(rt, last->due_index);
 }
 
-void duro__due_at(duro_runtime *rt, duro__instance *i, int64_t due_ms) {
+void duro__timers_at(duro_runtime *rt, duro__instance *i, int64_t due_ms) {
   if (i->due_ms == due_ms) return;
   if (due_ms == DURO_NEVER) {
-    duro__due_remove(rt, i);
+    duro__timers_remove(rt, i);
     return;
   }
   if (i->due_ms == DURO_NEVER) {
@@ -75,18 +75,18 @@ void duro__due_at(duro_runtime *rt, duro__instance *i, int64_t due_ms) {
   sift_down(rt, i->due_index);
 }
 
-void duro__due_update(duro_runtime *rt, duro__instance *i) {
+void duro__timers_update(duro_runtime *rt, duro__instance *i) {
   if (!i->exec || i->gone || duro__instance_parked(i)) {
-    if (i->status != DURO_STATUS_PENDING) duro__due_remove(rt, i);
+    if (i->status != DURO_STATUS_PENDING) duro__timers_remove(rt, i);
     return;
   }
   int64_t due_ms = duro__exec_next_due_ms(i->exec);
   int64_t deadline_ms = duro__exec_deadline_ms(i->exec);
   if (deadline_ms && deadline_ms < due_ms && !i->deadline_sent) due_ms = deadline_ms;
-  duro__due_at(rt, i, due_ms);
+  duro__timers_at(rt, i, due_ms);
 }
 
-int64_t duro__due_next_ms(duro_runtime *rt) {
+int64_t duro__timers_next_ms(duro_runtime *rt) {
   int64_t next = rt->due.count ? rt->due.items[0]->due_ms : DURO_NEVER;
   return rt->next_sweep_ms < next ? rt->next_sweep_ms : next;
 }
@@ -148,13 +148,13 @@ bool duro__timers_fire(duro_runtime *rt) {
     duro__instance *i = rt->due.items[0];
     any = true;
     if (i->status == DURO_STATUS_PENDING) {
-      duro__due_remove(rt, i);
+      duro__timers_remove(rt, i);
       i->start_due = true;
       duro__instance_ready(rt, i);
       continue;
     }
     fire(rt, i, now_ms);
-    duro__due_update(rt, i);
+    duro__timers_update(rt, i);
     if (i->due_ms <= now_ms) break; // never spin on one that cannot be served
   }
   return any;

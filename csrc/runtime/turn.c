@@ -287,7 +287,7 @@ static void instance_ended(duro_runtime *rt, duro__instance *i, const duro__turn
   tell_parent(rt, i, result);
   count_end(rt, i);
   i->gone = true;
-  duro__due_remove(rt, i);
+  duro__timers_remove(rt, i);
 }
 
 static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
@@ -358,7 +358,7 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, c
   if (!message) message = duro_code_sentence(code);
   duro__log(rt, "error", "instance '%.*s' is stalled: %s", DURO_FMT(i->id), message);
   duro__instance_unbuild(rt, i);
-  duro__due_remove(rt, i);
+  duro__timers_remove(rt, i);
   i->status = DURO_STATUS_STALLED;
   duro_buf error = {0};
   duro__turn_result result = {.error = stall_error(i, code, message, &error)};
@@ -387,7 +387,7 @@ void duro__instance_unstall(duro_runtime *rt, duro__instance *i) {
   duro__turn_result none = {.status = DURO_STATUS_RUNNING};
   duro__batch_touch(rt, b, i);
   update_row(rt, b, i, DURO_SET_STATUS, &none);
-  duro__due_update(rt, i);
+  duro__timers_update(rt, i);
   if (i->inbox_head) duro__instance_ready(rt, i);
 }
 
@@ -512,7 +512,7 @@ static void publish(duro_runtime *rt, duro__batch *b, duro__instance *i,
   effects(rt, b, i, result);
   if (continued) next_execution(rt, b, i, result);
   else if (duro_status_final(i->status)) instance_ended(rt, i, result);
-  else duro__due_update(rt, i);
+  else duro__timers_update(rt, i);
 }
 
 // Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting).

@@ -123,13 +123,17 @@ static duro_message *event_message(duro__instance *i, const duro__start *s) {
   return duro_message_new(i->key, 0, &e);
 }
 
-static duro_code raise_first(duro_runtime *rt, duro__instance *i, const duro__start *s,
-                             duro_error **err) {
-  if (!s->event_name.p) return DURO_OK;
+// The start is under way already: when its event cannot follow, the whole must not be stored.
+static void raise_first(duro_runtime *rt, duro__instance *i, const duro__start *s) {
+  if (!s->event_name.p) return;
+  duro_error *err = NULL;
   duro_message *m = event_message(i, s);
-  if (!m) return duro_fail_oom(err);
-  duro__deliver(rt, i, m);
-  return DURO_OK;
+  if (m) {
+    duro__deliver(rt, i, m);
+    return;
+  }
+  duro_fail_oom(&err);
+  duro__batch_poison(rt, err);
 }
 
 // Puts the row of a live instance into the open batch and lets its messages go along with it.
@@ -148,8 +152,8 @@ static duro_code create_stored(duro_runtime *rt, duro__start *s, duro_error **er
   s->instance.request = NULL;
   s->instance.checked = true;
   duro_code code = duro__instance_create(rt, &s->instance, &i, err);
-  if (!code) code = raise_first(rt, i, s, err);
   if (code) return code;
+  raise_first(rt, i, s);
   duro__batch *b = duro__batch_open(rt);
   if (!b) return duro_fail_oom(err);
   store_now(rt, b, i);
@@ -157,7 +161,7 @@ static duro_code create_stored(duro_runtime *rt, duro__start *s, duro_error **er
 }
 
 // The instance is there: the id is the answer, once what is there is durable.
-static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start *s, duro_str args) {
+static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start *s) {
   duro__instance *i = duro__live(rt, s->instance.id);
   if (s->event_name.p) {
     duro_status ended = DURO_STATUS_COMPLETED;
@@ -180,7 +184,6 @@ static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start
     duro__batch *b = duro__batch_open(rt);
     if (b) store_now(rt, b, i);
   }
-  (void)args;
   if (i) duro__answer_when_durable(rt, i, r);
   else duro__request_durable(r);
 }
@@ -195,8 +198,7 @@ static void create_plain(duro_runtime *rt, duro_request *r, duro__start *s) {
     duro__fail_with(r, code, err);
     return;
   }
-  // The start carries the answer; if the event cannot follow it, the whole must not be stored.
-  if (raise_first(rt, i, s, &err)) duro__batch_poison(rt, err);
+  raise_first(rt, i, s);
 }
 
 static void replace(duro_runtime *rt, duro_request *r, duro__start *s, duro_str args) {
@@ -233,11 +235,11 @@ void duro__verb_start(duro_runtime *rt, duro_request *r, duro_str args) {
     create_plain(rt, r, &s);
     break;
   case FOUND_RUNNING:
-    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s, args);
+    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s);
     else fail_exists(r, s.instance.id, true);
     break;
   case FOUND_ENDED:
-    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s, args);
+    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s);
     else if (s.on_conflict == DURO__ON_CONFLICT_REPLACE) replace(rt, r, &s, args);
     else fail_exists(r, s.instance.id, false);
     break;
@@ -367,9 +369,9 @@ static void settle_version(duro_runtime *rt, duro__batch *b, duro__instance *i) 
   u->row.version = duro_arena_dup(&b->arena, i->version);
 }
 
-static duro_message *start_message(const duro__instance *i, const duro__start *s) {
-  int64_t begins_ms = i->created_at_ms;
-  if (s->instance.start_at_ms > begins_ms) begins_ms = s->instance.start_at_ms;
+static duro_message *start_message(const duro__instance *i, const duro__start *s,
+                                   int64_t start_at_ms) {
+  int64_t begins_ms = start_at_ms > i->created_at_ms ? start_at_ms : i->created_at_ms;
   duro_event e = {
       .kind = DURO_EVENT_ORCHESTRATION_STARTED,
       .name = i->name,
@@ -392,7 +394,7 @@ static void store_wake(duro_runtime *rt, duro__batch *b, duro__instance *i, int6
   u->row.key = i->key;
   u->row.updated_at_ms = duro__now(rt);
   u->row.wake_at_ms = start_at_ms;
-  duro__due_at(rt, i, start_at_ms);
+  duro__timers_at(rt, i, start_at_ms);
 }
 
 void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str args) {
@@ -408,18 +410,19 @@ void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str 
   duro_code code = duro__instance_fetch_by_key(rt, key, &i, &ended, &err);
   duro__batch *b = !code && i && is_new(i) ? duro__batch_open(rt) : NULL;
   duro_message *m = NULL;
+  int64_t start_at_ms = duro_json_member_int(args, "start_at_ms", 0); // also one that has passed
   if (b) {
     settle_version(rt, b, i);
     duro__batch_touch(rt, b, i);
-    m = start_message(i, &s);
+    m = start_message(i, &s, start_at_ms);
   }
   if (m) {
-    if (i->status == DURO_STATUS_PENDING) store_wake(rt, b, i, s.instance.start_at_ms);
+    if (i->status == DURO_STATUS_PENDING) store_wake(rt, b, i, start_at_ms);
     duro__count(rt, i->name, DURO__STARTED, 1);
     rt->totals.started++;
     m->waiter = r;
     duro__deliver(rt, i, m);
-    raise_first(rt, i, &s, NULL);
+    raise_first(rt, i, &s);
   } else if (b) {
     duro__fail_memory(r);
   } else if (code && code != DURO_NOT_FOUND) {

@@ -32,7 +32,7 @@ static void check_same_event(const duro_event *got, const duro_event *want) {
 // Writes `count` events as arrays of at most `stride` and checks that they read back the same.
 static void check_round_trip(const duro_event *events, size_t count, size_t stride) {
   duro_buf b[16] = {{0}};
-  duro_str texts[16];
+  duro_str texts[16] = {{0}};
   size_t text_count = 0;
   for (size_t i = 0; i < count; text_count++) {
     duro_buf *array = &b[text_count];

@@ -5,6 +5,7 @@
 #include "../conformance/harness.h"
 
 #include "../conformance/batches.h"
+#include "../conformance/crowds.h"
 #include "../conformance/histories.h"
 #include "../conformance/leases.h"
 #include "../conformance/lists.h"

@@ -275,12 +275,14 @@ CONTRACT(a_broken_chain_is_corrupt_and_changes_nothing) {
     CODE(f, draft_send(d), DURO_CORRUPT);
     check_untouched(f, key);
   }
-  draft *d = draft_new(f); // the last batch once more
-  draft_one_of_everything(d, key);
-  d->b.id--;
-  d->b.previous--;
-  CODE(f, draft_send(d), DURO_CORRUPT);
-  check_untouched(f, key);
+  for (int64_t previous = 0; previous <= 1; previous++) { // the last batch's id once more
+    draft *d = draft_new(f);
+    draft_one_of_everything(d, key);
+    d->b.id--;
+    d->b.previous -= previous;
+    CODE(f, draft_send(d), DURO_CORRUPT);
+    check_untouched(f, key);
+  }
 }
 
 CONTRACT(batch_ids_may_leave_gaps_but_name_their_predecessor) {
@@ -434,6 +436,20 @@ CONTRACT(a_deleted_instance_is_not_made_again_by_what_comes_late) {
   if (!fold_all(f)) return;
   CHECK(!exists(f, "a"));
   CHECK_STR(history_ids(f, key, 1), "");
+}
+
+CONTRACT(what_a_batch_says_of_an_instance_it_deletes_is_gone_with_it) {
+  int64_t key = insert_a_busy_one(f);
+  draft *d = draft_new(f);
+  draft_turn(d, key, 1, 2, 1);
+  draft_message(d, key, "late");
+  draft_update(d, key, DURO_SET_ATTRIBUTES)->row.attributes = DURO_STR("{\"k\":9}");
+  d->deletes[d->b.delete_count++] = key;
+  OK(f, draft_send(d));
+  fold_all(f);
+  CHECK(!exists(f, "a"));
+  CHECK_STR(history_ids(f, key, 1), "");
+  CHECK_INT(message_count(f, key), 0);
 }
 
 CONTRACT(deleting_what_is_not_there_is_nothing) {

@@ -184,6 +184,12 @@ static void walk(fixture *f, draft *d, walker *w) {
   w->execution++;
 }
 
+static void walker_reset(fixture *f, walker *w, const char *id) {
+  for (int e = 0; e < EXECUTIONS; e++) duro_buf_free(&w->events[e]);
+  *w = (walker){.key = insert_one(f, id), .execution = 1};
+  for (int e = 0; e < EXECUTIONS; e++) w->next_event[e] = 1;
+}
+
 static void check_same_events(fixture *f, const duro_texts *got, const duro_buf *want_events) {
   duro_buf b = {0};
   duro_events a, w;
@@ -227,14 +233,10 @@ static void check_walker(fixture *f, const walker *w, bool is_folded) {
 }
 
 CONTRACT(random_turns_read_the_same_under_any_folding) {
+  static const char *const ids[WALKERS] = {"a", "b", "c", "d", "e", "f"};
   static walker walkers[WALKERS];
   memset(walkers, 0, sizeof walkers);
-  for (int i = 0; i < WALKERS; i++) {
-    char id[] = {(char)('a' + i), 0};
-    walkers[i].key = insert_one(f, id);
-    walkers[i].execution = 1;
-    for (int e = 0; e < EXECUTIONS; e++) walkers[i].next_event[e] = 1;
-  }
+  for (int i = 0; i < WALKERS; i++) walker_reset(f, &walkers[i], ids[i]);
   for (int step = 0; step < 150; step++) {
     size_t folded = 1;
     f->now += 1 + (int64_t)draw(f, 50);
@@ -244,6 +246,11 @@ CONTRACT(random_turns_read_the_same_under_any_folding) {
     if (draw(f, 2)) {
       size_t stride = 1 + draw(f, 25);
       OK(f, duro__store_fold(f->s, f->epoch, f->now, stride, &folded, &f->err));
+    }
+    if (draw(f, 12) == 0) { // its id is used again at once
+      uint64_t gone = draw(f, WALKERS);
+      delete_one(f, walkers[gone].key);
+      walker_reset(f, &walkers[gone], ids[gone]);
     }
     if (step % 40 == 39 && !reopen(f)) break;
     if (step % 10 == 9) fold_all(f);
@@ -314,6 +321,28 @@ CONTRACT(pruning_can_ask_for_an_age_too) {
   CHECK_INT(past_count(f, key), 2);
   CHECK_STR(history_ids(f, key, 2), "");
   CHECK_STR(history_ids(f, key, 3), "1,2");
+}
+
+CONTRACT(a_pruned_execution_stays_away_though_it_was_not_folded) {
+  if (!duro__store_has(f->s, DURO__VERB_prune)) return;
+  int64_t executions = 0, events = 0, key = insert_one(f, "a");
+  draft *d = draft_new(f);
+  draft_turn(d, key, 1, 1, 3);
+  draft_continue(d, key, 1, 3);
+  draft_turn(d, key, 2, 1, 2);
+  OK(f, draft_send(d));
+  OK(f, duro__store_prune(f->s, f->epoch, key, 1, 0, &executions, &events, &f->err));
+  CHECK_INT(executions, 1);
+  for (int again = 0; again < 2; again++) {
+    CHECK_INT(past_count(f, key), 0);
+    CHECK_STR(history_ids(f, key, 1), "");
+    CHECK_STR(history_ids(f, key, 0), "1,2");
+    fold_all(f);
+  }
+  CHECK_INT(get_by_key(f, key).event_count, 2);
+  duro_store_stats stats;
+  OK(f, duro__store_stats(f->s, &stats, &f->err));
+  CHECK_INT(stats.history_events, 2);
 }
 
 CONTRACT(pruning_is_the_owners_and_of_one_instance_that_is_there) {
@@ -391,6 +420,20 @@ CONTRACT(the_feed_is_trimmed_by_age_from_its_beginning_and_says_so) {
   CHECK_STR(history_ids(f, key, 0), "1,2,3,4,5,6");
 }
 
+CONTRACT(the_feed_keeps_what_is_old_but_not_yet_folded) {
+  if (!duro__store_has(f->s, DURO__VERB_changes)) return;
+  duro_changes changes;
+  size_t folded;
+  int64_t key = insert_one(f, "a");
+  for (int64_t i = 1; i <= 4; i++) add_turn(f, key, 1, i, 1);
+  f->now += 2 * RETENTION_MS;
+  OK(f, duro__store_fold(f->s, f->epoch, f->now, 1, &folded, &f->err));
+  OK(f, duro__store_changes(f->s, 1, 10, &f->arena, &changes, &f->err));
+  CHECK_INT(changes.count, 3);
+  fold_all(f);
+  CHECK_STR(history_ids(f, key, 0), "1,2,3,4");
+}
+
 CONTRACT(the_feed_is_trimmed_by_size_but_never_what_is_not_folded) {
   if (!duro__store_has(f->s, DURO__VERB_changes)) return;
   enum { LARGE = FEED_MAX_BYTES / 8 };
@@ -433,7 +476,9 @@ CONTRACT(stats_count_instances_and_events) {
   OK(f, duro__store_stats(f->s, &stats, &f->err));
   CHECK(stats.unfolded_rows <= 1);
   fold_all(f);
+  add_turn(f, gone, 2, 3, 7); // never folded
   delete_one(f, gone);
+  fold_all(f);
   for (int again = 0; again < 2; again++) {
     OK(f, duro__store_stats(f->s, &stats, &f->err));
     CHECK_INT(stats.instances, 1);

@@ -105,7 +105,7 @@ static void build(fixture *f, model *m) {
     draft *d = draft_new(f);
     size_t before = m->count;
     for (uint64_t n = draw(f, 6); n > 0 && m->count < LISTED; n--) model_insert(f, d, m);
-    for (uint64_t n = before ? draw(f, 4) : 0; n > 0; n--) {
+    for (uint64_t n = before ? draw(f, 16) : 0; n > 0; n--) {
       model_change(f, d, &m->rows[draw(f, before)]);
     }
     OK(f, draft_send(d));
@@ -389,6 +389,28 @@ CONTRACT(a_page_is_not_moved_by_what_is_inserted_or_deleted_meanwhile) {
   CHECK_INT(page.items[1].key, keys[3]);
   CHECK_INT(page.items[3].key, keys[1]);
   CHECK(page.truncated);
+}
+
+CONTRACT(an_attribute_is_found_whatever_its_characters) {
+  static const duro_attribute_match odd[] = {
+      {DURO_STR("q\"uote"), DURO_STR("\"a\\\"b\"")}, {DURO_STR("\xc3\xa4"), DURO_STR("1.5")},
+      {DURO_STR("dot.ted"), DURO_STR("-3")},         {DURO_STR("$"), DURO_STR("null")},
+      {DURO_STR("'; --"), DURO_STR("\"%_\"")},       {DURO_STR("dot"), DURO_STR("\"\"")}};
+  duro_instance_rows page;
+  draft *d = draft_new(f);
+  draft_insert(d, "plain")->attributes = DURO_STR("{\"dot\":{\"ted\":-3}}");
+  draft_insert(d, "odd")->attributes =
+      DURO_STR("{\"q\\\"uote\":\"a\\\"b\",\"\xc3\xa4\":1.5,\"dot.ted\":-3,\"$\":null,"
+               "\"'; --\":\"%_\",\"dot\":\"\"}");
+  OK(f, draft_send(d));
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    duro_list_query q = {.filter = {.attributes = &odd[i], .attribute_count = 1}, .limit = 5};
+    OK(f, duro__store_list(f->s, &q, &f->arena, &page, &f->err));
+    if (CHECK_INT(page.count, 1)) CHECK_TEXT(f, page.items[0].id, DURO_STR("odd"));
+  }
+  duro_list_query q = {.filter = {.attributes = odd, .attribute_count = 6}, .limit = 5};
+  OK(f, duro__store_list(f->s, &q, &f->arena, &page, &f->err));
+  CHECK_INT(page.count, 1);
 }
 
 CONTRACT(an_empty_store_lists_nothing) {

@@ -2,9 +2,6 @@
 // and of counters.
 #include "harness.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 // --- Due ---
 
 static int64_t insert_waking(fixture *f, const char *id, duro_status status, int64_t wake_at_ms) {
@@ -65,6 +62,36 @@ CONTRACT(what_is_due_comes_by_wake_time_and_key) {
   f->now += 1000;
   CHECK_STR(due_keys(f, NOW, INT64_MAX, 10, &next), "soon,later");
   CHECK_INT(next, DURO_NEVER);
+}
+
+CONTRACT(all_that_is_due_comes_once_page_by_page) {
+  enum { SLEEPERS = 60 };
+  int64_t next, expected_next = DURO_NEVER, after_wake = -1, after_key = 0;
+  size_t expected = 0, got = 0;
+  draft *d = draft_new(f);
+  for (int i = 0; i < SLEEPERS; i++) {
+    duro_instance_row *row = draft_insert(d, keep_number(f, "s", i).p);
+    row->wake_at_ms = draw(f, 4) ? NOW - 10 + (int64_t)draw(f, 20) : 0;
+    expected += row->wake_at_ms <= NOW;
+    if (row->wake_at_ms > NOW && row->wake_at_ms < expected_next) expected_next = row->wake_at_ms;
+  }
+  OK(f, draft_send(d));
+  for (duro_instance_rows rows = {.count = 1}; rows.count; got += rows.count) {
+    if (!OK(f,
+            duro__store_due(f->s, NOW, after_wake, after_key, 7, &f->arena, &rows, &next, &f->err)))
+      return;
+    CHECK(rows.count <= 7);
+    CHECK_INT(next, expected_next);
+    for (size_t i = 0; i < rows.count; i++) {
+      const duro_instance_row *row = &rows.items[i];
+      CHECK(row->wake_at_ms <= NOW);
+      CHECK(row->wake_at_ms > after_wake ||
+            (row->wake_at_ms == after_wake && row->key > after_key));
+      after_wake = row->wake_at_ms;
+      after_key = row->key;
+    }
+  }
+  CHECK_INT(got, expected);
 }
 
 CONTRACT(what_ended_or_waits_for_a_message_is_not_due) {
@@ -189,6 +216,41 @@ CONTRACT(a_post_with_a_taken_id_posts_nothing) {
   CODE(f, post(f, f->s, "a", requests, 2, ids), DURO_ALREADY_EXISTS);
   OK(f, duro__store_requests(f->s, 0, 10, &f->arena, &waiting, &count, &f->err));
   CHECK_INT(count, 0);
+}
+
+CONTRACT(a_client_may_start_several_at_once_and_is_found_by_every_list) {
+  duro_instance_row rows[2] = {0}, row;
+  duro_request_row requests[2] = {raise_request(f->now), raise_request(f->now)}, *waiting;
+  duro_instance_rows page;
+  int64_t ids[2];
+  size_t count;
+  for (int i = 0; i < 2; i++) {
+    draft *d = draft_new(f); // only for a usual row
+    rows[i] = *draft_insert(d, i ? "y" : "x");
+    free(d);
+    rows[i].key = 0;
+    rows[i].attributes = DURO_STR("{\"region\":\"eu\"}");
+    rows[i].wake_at_ms = 0;
+    requests[i].kind = DURO_STR("start");
+    requests[1 - i].instance_id = rows[i].id; // not in the order of the rows
+  }
+  duro_post p = {rows, 2, requests, 2, ids, f->now};
+  OK(f, duro__store_post(f->s, &p, &f->err));
+  OK(f, duro__store_requests(f->s, 0, 10, &f->arena, &waiting, &count, &f->err));
+  CHECK_INT(count, 2);
+  for (size_t i = 0; i < count; i++) {
+    OK(f, duro__store_get(f->s, waiting[i].instance_id, &f->arena, &row, &f->err));
+    CHECK_INT(waiting[i].instance_key, row.key);
+  }
+  duro_attribute_match match = {DURO_STR("region"), DURO_STR("\"eu\"")};
+  duro_list_query q = {.filter = {.attributes = &match, .attribute_count = 1}, .limit = 5};
+  OK(f, duro__store_list(f->s, &q, &f->arena, &page, &f->err));
+  CHECK_INT(page.count, 2);
+  int64_t next;
+  CHECK_STR(due_keys(f, -1, 0, 5, &next), "x,y");
+  rows[0].id = rows[1].id = DURO_STR("z");
+  CODE(f, duro__store_post(f->s, &p, &f->err), DURO_ALREADY_EXISTS);
+  CHECK(!exists(f, "z"));
 }
 
 CONTRACT(requests_come_in_order_until_they_are_answered) {
@@ -475,61 +537,4 @@ CONTRACT(a_checkpoint_changes_nothing_that_can_be_read) {
   add_turn(f, key, 1, 1, 3);
   OK(f, duro__store_checkpoint(f->s, &f->err));
   CHECK_STR(history_ids(f, key, 0), "1,2,3");
-}
-
-// --- Readers on other threads ---
-
-typedef struct reading {
-  duro__store *s;
-  int64_t key;
-  atomic_bool stop;
-  int64_t lists, odd, gaps, failed;
-} reading;
-
-// Instances come and go in pairs and each batch adds one event to "a": a reader sees no half batch.
-static void *read_on(void *user) {
-  reading *r = user;
-  while (!r->stop) {
-    duro_arena arena = {0};
-    duro_instance_rows rows;
-    duro_texts texts;
-    duro_events events;
-    duro_list_query q = {.filter.id_prefix = DURO_STR("pair"), .limit = 1000};
-    duro_code code = duro__store_list(r->s, &q, &arena, &rows, NULL);
-    if (!code) r->odd += rows.count % 2;
-    if (!code) code = duro__store_history(r->s, r->key, 0, &arena, &texts, NULL);
-    if (!code) code = duro_events_decode(texts.items, texts.count, &arena, &events, NULL);
-    if (!code && events.count)
-      r->gaps += events.items[events.count - 1].id != (int64_t)events.count;
-    r->failed += code != DURO_OK;
-    r->lists++;
-    duro_arena_free(&arena);
-  }
-  return NULL;
-}
-
-CONTRACT(readers_on_other_threads_see_whole_batches) {
-  reading r = {.s = f->s, .key = insert_one(f, "a")};
-  pthread_t threads[2];
-  int64_t keys[2] = {0, 0};
-  for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, read_on, &r);
-  for (int64_t step = 1; step <= 300; step++) {
-    draft *d = draft_new(f);
-    for (int i = 0; i < 2; i++) {
-      if (keys[i] && step % 3 == 0) d->deletes[d->b.delete_count++] = keys[i];
-      keys[i] = draft_insert(d, keep_number(f, i ? "pair-b" : "pair-a", step).p)->key;
-    }
-    draft_turn(d, r.key, 1, step, 1);
-    if (!OK(f, draft_send(d))) break;
-    size_t folded;
-    if (step % 7 == 0) {
-      OK(f, duro__store_fold(f->s, f->epoch, f->now, 5, &folded, &f->err));
-    }
-  }
-  r.stop = true;
-  for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-  CHECK(r.lists > 0);
-  CHECK_INT(r.odd, 0);
-  CHECK_INT(r.gaps, 0);
-  CHECK_INT(r.failed, 0);
 }

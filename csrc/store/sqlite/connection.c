@@ -7,6 +7,7 @@
 // thread. A client's verbs run on its caller's thread, and reads on any: those never wait.
 #include "store/sqlite/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 // --- Opening and closing ---

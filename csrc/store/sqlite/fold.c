@@ -51,7 +51,7 @@ static duro_code collect(duro_store *s, duro__sqlite_conn *c, int64_t folded_seq
   duro_buf_clear(&s->fold_bytes);
   statement st = use(c, Q_read_turns_to_fold);
   put_int(&st, folded_seq);
-  put_int(&st, max_rows < INT32_MAX ? (int64_t)max_rows : INT32_MAX);
+  put_int(&st, (int64_t)max_rows);
   bool row;
   duro_code code;
   *count = 0;
@@ -84,16 +84,18 @@ static duro_str events_of(const duro_store *s, const fold_row *r) {
 }
 
 // `[a]` and `[b,c]` are `[a,b,c]`.
-static duro_code join_events(duro_store *s, duro__sqlite_conn *c, const fold_row *rows, size_t count,
-                             duro_str *out, duro_error **err) {
+static duro_code join_events(duro_store *s, duro__sqlite_conn *c, const fold_row *rows,
+                             size_t count, duro_str *out, duro_error **err) {
   duro_buf *text = &s->fold_text;
   duro_buf_clear(text);
   for (size_t i = 0; i < count; i++) {
     if (rows[i].event_count == 0) continue;
     duro_str events = events_of(s, &rows[i]);
     if (events.n < 2 || events.p[0] != '[' || events.p[events.n - 1] != ']') {
-      return duro_fail(err, DURO_CORRUPT, "fold: the events of journal row %lld are no JSON array "
-                       "(in '%s')", (long long)rows[i].seq, c->path);
+      return duro_fail(err, DURO_CORRUPT,
+                       "fold: the events of journal row %lld are no JSON array "
+                       "(in '%s')",
+                       (long long)rows[i].seq, c->path);
     }
     duro_buf_add_char(text, text->n ? ',' : '[');
     duro_buf_add(text, events.p + 1, events.n - 2);
@@ -111,7 +113,7 @@ static duro_code write_history(duro_store *s, duro__sqlite_conn *c, const fold_r
     event_count += rows[i].event_count;
   }
   if (event_count == 0) return DURO_OK;
-  duro_str events;
+  duro_str events = DURO_NONE;
   duro_code code = join_events(s, c, rows, count, &events, err);
   if (code != DURO_OK) return code;
   statement st = use(c, Q_insert_history);
@@ -268,6 +270,7 @@ static duro_code fold(duro_store *s, duro__sqlite_conn *c, int64_t epoch, int64_
 duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows,
                             size_t *folded, duro_error **err) {
   *folded = 0;
+  if (max_rows > INT32_MAX) max_rows = INT32_MAX;
   duro__sqlite_conn *c;
   duro_code code = duro__sqlite_write_begin(s, "fold", &c, err);
   if (code != DURO_OK) return code;

@@ -85,8 +85,8 @@ static duro_code change_waits(duro_store *s, duro__sqlite_conn *c, index_change 
   return type == DURO_JSON_END_ARRAY ? DURO_OK : corrupt_text(c, "waiting_on", key, err);
 }
 
-duro_code duro__sqlite_add_waits(duro_store *s, duro__sqlite_conn *c, int64_t key, duro_str waiting_on,
-                                 duro_error **err) {
+duro_code duro__sqlite_add_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
+                                 duro_str waiting_on, duro_error **err) {
   return change_waits(s, c, ADD, key, waiting_on, err);
 }
 
@@ -199,14 +199,10 @@ static const struct {
   unsigned set;
   duro__sqlite_query text;
 } parts[] = {
-    {DURO__SET_UPDATED, Q_set_updated},
-    {DURO_SET_STATUS, Q_set_status},
-    {DURO_SET_EXECUTION, Q_set_execution},
-    {DURO_SET_CUSTOM_STATUS, Q_set_custom_status},
-    {DURO_SET_ATTRIBUTES, Q_set_attributes},
-    {DURO_SET_WAKE, Q_set_wake},
-    {DURO_SET_WAKE, Q_set_wake_seq},
-    {DURO__SET_WAITING, Q_set_waiting_on},
+    {DURO__SET_UPDATED, Q_set_updated},      {DURO_SET_STATUS, Q_set_status},
+    {DURO_SET_EXECUTION, Q_set_execution},   {DURO_SET_CUSTOM_STATUS, Q_set_custom_status},
+    {DURO_SET_ATTRIBUTES, Q_set_attributes}, {DURO_SET_WAKE, Q_set_wake},
+    {DURO_SET_WAKE, Q_set_wake_seq},         {DURO__SET_WAITING, Q_set_waiting_on},
     {DURO__SET_COUNTS, Q_set_counts},
 };
 

@@ -23,24 +23,25 @@
 #include "store/sqlite/sql.h"
 
 // --- Limits of this store, with their reasons ---
-#define APPLICATION_ID      0x6475726f // "duro": tells our files apart from other databases
-#define MIN_SQLITE_VERSION  3038000    // STRICT tables, RETURNING, JSON functions
-#define BUSY_WAIT_MS        5000       // the store thread waits so long for a client's short write
-#define OPEN_RETRY_MS       10         // pause between attempts to open a file others are opening
-#define OPEN_RETRIES        500        // together as long as BUSY_WAIT_MS
-#define WRITE_CACHE_KIB     32768      // holds the pages of a fold of 25 000 rows without spilling
-#define READ_CACHE_KIB      4096       // a list of 1000 rows
-#define MAX_IDLE_READERS    8          // loop, reader and a few host threads; more are closed again
-#define LOG_TRUNCATE_BYTES  (INT64_C(64) << 20) // a write-ahead log beyond this is cut back to nothing
-#define CUT_LOG_WAIT_MS     200        // how long that waits for a gap between two batches
-#define FOLD_MAX_BYTES      ((size_t)64 << 20) // events held in memory by one fold
-#define KEEP_BUFFER_BYTES   ((size_t)16 << 20) // scratch beyond this is given back after use
-#define ANSWER_KEEP_MS      INT64_C(86400000) // answers nobody fetched: their client is long gone
-#define LIST_CACHE_SIZE     48         // prepared list shapes per connection; people use a handful
-#define LIST_MAX_ARMS       64         // ranges merged in one list (SQLite allows 500)
-#define LIST_PROBE_ROWS     10000      // a filter with fewer matches is read whole and sorted
-#define LIST_WALK_STEPS     4000000    // VM steps (some 50 ms) of a walk before sorting instead
-#define TAIL_BITS           (1u << 18) // 25 000 rows fill a tenth of it
+#define APPLICATION_ID     0x6475726f // "duro": tells our files apart from other databases
+#define MIN_SQLITE_VERSION 3038000    // STRICT tables, RETURNING, JSON functions
+#define BUSY_WAIT_MS       5000       // the store thread waits so long for a client's short write
+#define OPEN_RETRY_MS      10         // pause between attempts to open a file others are opening
+#define OPEN_RETRIES       500        // together as long as BUSY_WAIT_MS
+#define WRITE_CACHE_KIB    32768      // holds the pages of a fold of 25 000 rows without spilling
+#define READ_CACHE_KIB     4096       // a list of 1000 rows
+#define MAX_IDLE_READERS   8          // loop, reader and a few host threads; more are closed again
+#define LOG_TRUNCATE_BYTES                                                                         \
+  (INT64_C(64) << 20)                        // a write-ahead log beyond this is cut back to nothing
+#define CUT_LOG_WAIT_MS   200                // how long that waits for a gap between two batches
+#define FOLD_MAX_BYTES    ((size_t)64 << 20) // events held in memory by one fold
+#define KEEP_BUFFER_BYTES ((size_t)16 << 20) // scratch beyond this is given back after use
+#define ANSWER_KEEP_MS    INT64_C(86400000)  // answers nobody fetched: their client is long gone
+#define LIST_CACHE_SIZE   48         // prepared list shapes per connection; people use a handful
+#define LIST_MAX_ARMS     64         // ranges merged in one list (SQLite allows 500)
+#define LIST_PROBE_ROWS   10000      // a filter with fewer matches is read whole and sorted
+#define LIST_WALK_STEPS   4000000    // VM steps (some 50 ms) of a walk before sorting instead
+#define TAIL_BITS         (1u << 18) // 25 000 rows fill a tenth of it
 
 // --- Connections ---
 typedef struct duro__sqlite_cached {
@@ -222,8 +223,8 @@ duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsi
                                        const duro_instance_row *row, int64_t wake_seq,
                                        duro_error **err);
 // Index rows that follow from texts of the instance's row.
-duro_code duro__sqlite_add_waits(duro_store *s, duro__sqlite_conn *c, int64_t key, duro_str waiting_on,
-                                 duro_error **err);
+duro_code duro__sqlite_add_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
+                                 duro_str waiting_on, duro_error **err);
 duro_code duro__sqlite_remove_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
                                     duro_str waiting_on, duro_error **err);
 duro_code duro__sqlite_add_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
@@ -254,7 +255,7 @@ duro_code duro__sqlite_prune(duro_store *s, int64_t epoch, int64_t key, int64_t 
 void duro__sqlite_tail_init(duro__sqlite_tail *t);
 void duro__sqlite_tail_deinit(duro__sqlite_tail *t);
 void duro__sqlite_tail_add(duro__sqlite_tail *t, const duro_turn_row *turns, size_t count);
-void duro__sqlite_tail_clear(duro__sqlite_tail *t); // a fold left no tail
+void duro__sqlite_tail_clear(duro__sqlite_tail *t);  // a fold left no tail
 void duro__sqlite_tail_forget(duro__sqlite_tail *t); // another process may have written
 uint64_t duro__sqlite_tail_generation(duro__sqlite_tail *t);
 // Whether a snapshot begun after `generation` was taken may hold unfolded rows of this instance.
@@ -299,8 +300,8 @@ duro_code duro__sqlite_lease(duro_store *s, duro_arena *arena, duro_lease *out, 
 // Within a transaction: `locked` when the lease is not of this epoch.
 duro_code duro__sqlite_check_epoch(duro_store *s, duro__sqlite_conn *c, int64_t epoch,
                                    duro_error **err);
-duro_code duro__sqlite_lost(duro_store *s, const duro__sqlite_conn *c, int64_t found,
-                            int64_t epoch, duro_error **err);
+duro_code duro__sqlite_lost(duro_store *s, const duro__sqlite_conn *c, int64_t found, int64_t epoch,
+                            duro_error **err);
 duro_code duro__sqlite_post(duro_store *s, duro_post *post, duro_error **err);
 duro_code duro__sqlite_requests(duro_store *s, int64_t after, size_t limit, duro_arena *arena,
                                 duro_request_row **out, size_t *count, duro_error **err);
@@ -319,8 +320,7 @@ duro_code duro__sqlite_claim_jobs(duro_store *s, const duro_str *queues, size_t 
 duro_code duro__sqlite_renew_jobs(duro_store *s, const duro_job_row *jobs, size_t count,
                                   int64_t now_ms, duro_error **err);
 duro_code duro__sqlite_finish_job(duro_store *s, const duro_job_row *job,
-                                  const duro_request_row *result, int64_t now_ms,
-                                  duro_error **err);
+                                  const duro_request_row *result, int64_t now_ms, duro_error **err);
 duro_code duro__sqlite_add_counters(duro__sqlite_conn *c, const duro_counter *counters,
                                     size_t count, duro_error **err);
 duro_code duro__sqlite_write_figures(duro__sqlite_conn *c, duro_str json, duro_error **err);

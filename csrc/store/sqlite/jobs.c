@@ -5,8 +5,7 @@
 // handed in once. A holder whose job is gone or is another's gets `locked` and drops its result.
 #include "store/sqlite/internal.h"
 
-duro_code duro__sqlite_insert_job(duro__sqlite_conn *c, const duro_job_row *row,
-                                  duro_error **err) {
+duro_code duro__sqlite_insert_job(duro__sqlite_conn *c, const duro_job_row *row, duro_error **err) {
   statement st = use(c, Q_insert_job);
   put_int(&st, row->id);
   put_int(&st, row->instance_key);
@@ -96,7 +95,10 @@ duro_code duro__sqlite_claim_jobs(duro_store *s, const duro_str *queues, size_t 
                                   size_t *count, duro_error **err) {
   *out = NULL;
   *count = 0;
-  claim k = {.holder = holder, .now_ms = now_ms, .lease_until_ms = lease_until_ms, .limit = limit,
+  claim k = {.holder = holder,
+             .now_ms = now_ms,
+             .lease_until_ms = lease_until_ms,
+             .limit = limit,
              .arena = arena};
   duro__sqlite_conn *c;
   duro_code code = duro__sqlite_write_begin(s, "claim_jobs", &c, err);

@@ -5,8 +5,8 @@
 // it still believes. A free lease keeps its epoch. There is one row, for all partitions.
 #include "store/sqlite/internal.h"
 
-duro_code duro__sqlite_lost(duro_store *s, const duro__sqlite_conn *c, int64_t found,
-                            int64_t epoch, duro_error **err) {
+duro_code duro__sqlite_lost(duro_store *s, const duro__sqlite_conn *c, int64_t found, int64_t epoch,
+                            duro_error **err) {
   duro__sqlite_tail_forget(&s->tail); // the new owner's rows have no bits here
   return duro_fail(err, DURO_LOCKED, "%s: the lease of '%s' has epoch %lld now, not %lld", c->verb,
                    c->path, (long long)found, (long long)epoch);

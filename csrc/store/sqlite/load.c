@@ -21,8 +21,8 @@ void *duro__sqlite_grow(duro_arena *arena, void *items, size_t count, size_t *ca
 
 // --- Rows of instances ---
 
-static duro_code read_instance(statement *st, duro_arena *arena, duro_instance_row *out, bool *found,
-                               duro_error **err) {
+static duro_code read_instance(statement *st, duro_arena *arena, duro_instance_row *out,
+                               bool *found, duro_error **err) {
   *out = (duro_instance_row){0};
   duro_code code = duro__sqlite_step(st, found, err);
   if (code != DURO_OK || !*found) return code;
@@ -129,8 +129,8 @@ duro_code duro__sqlite_history(duro_store *s, int64_t key, int64_t execution_id,
   int64_t current;
   code = read_current_execution(c, key, &current, err);
   if (code == DURO_OK) {
-    code = read_history(s, c, generation, key, execution_id ? execution_id : current, arena, out,
-                        err);
+    code =
+        read_history(s, c, generation, key, execution_id ? execution_id : current, arena, out, err);
   }
   duro__sqlite_read_end(s, c);
   return code;
@@ -228,8 +228,8 @@ duro_code duro__sqlite_load(duro_store *s, int64_t key, duro_arena *arena, duro_
   if (code != DURO_OK) return code;
   code = read_by_key(c, key, arena, &out->instance, err);
   if (code == DURO_OK) {
-    code = read_history(s, c, generation, key, out->instance.execution_id, arena, &out->history,
-                        err);
+    code =
+        read_history(s, c, generation, key, out->instance.execution_id, arena, &out->history, err);
   }
   if (code == DURO_OK) {
     code = read_messages(c, key, arena, &out->messages, &out->message_count, err);

@@ -7,6 +7,8 @@
 // To change the schema: add migrations/NNNN_<name>.sql. Nothing here changes.
 #include "store/sqlite/internal.h"
 
+#include <stdio.h>
+
 typedef struct header {
   int64_t application_id, version, tables;
   char first_table[64]; // of a foreign database, for the message
@@ -42,8 +44,7 @@ static duro_code ask(sqlite3 *db, const char *path, const char *sql, int64_t *nu
 
 static duro_code read_header(sqlite3 *db, const char *path, header *h, duro_error **err) {
   *h = (header){0};
-  duro_code code =
-      ask(db, path, "PRAGMA application_id", &h->application_id, NULL, 0, err);
+  duro_code code = ask(db, path, "PRAGMA application_id", &h->application_id, NULL, 0, err);
   if (code == DURO_OK) code = ask(db, path, "PRAGMA user_version", &h->version, NULL, 0, err);
   if (code == DURO_OK) {
     code = ask(db, path, "SELECT count(*), min(name) FROM sqlite_schema", &h->tables,

@@ -69,8 +69,8 @@ static duro_code choose(duro_store *s, duro__sqlite_conn *c, int64_t key, int64_
   size_t capacity = 0;
   bool row;
   while ((code = duro__sqlite_step(&st, &row, err)) == DURO_OK && row) {
-    int64_t *items = duro__sqlite_grow(&s->scratch, chosen->executions, chosen->count, &capacity,
-                                       sizeof *items);
+    int64_t *items =
+        duro__sqlite_grow(&s->scratch, chosen->executions, chosen->count, &capacity, sizeof *items);
     if (!items) {
       finish(&st);
       return duro_fail_oom(err);
@@ -84,8 +84,8 @@ static duro_code choose(duro_store *s, duro__sqlite_conn *c, int64_t key, int64_
 
 static duro_code prune_execution(duro__sqlite_conn *c, int64_t key, int64_t execution_id,
                                  int64_t *folded_events, duro_error **err) {
-  static const duro__sqlite_query queries[] = {
-      Q_sum_execution_history, Q_delete_execution_history, Q_delete_execution};
+  static const duro__sqlite_query queries[] = {Q_sum_execution_history, Q_delete_execution_history,
+                                               Q_delete_execution};
   int64_t events;
   statement st = use(c, queries[0]);
   put_int(&st, key);

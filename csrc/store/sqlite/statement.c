@@ -141,8 +141,8 @@ static duro_code split(const char *text, duro_buf texts[Q_COUNT], duro_error **e
     const char *end = next ? next - (sizeof NAME_MARK - 1) : line_end + strlen(line_end);
     int q = find_query(name);
     if (q < 0) {
-      return duro_fail(err, DURO_UNSUPPORTED, "queries.sql has '%.*s', which queries.h does not list",
-                       DURO_FMT(name));
+      return duro_fail(err, DURO_UNSUPPORTED,
+                       "queries.sql has '%.*s', which queries.h does not list", DURO_FMT(name));
     }
     if (texts[q].n) {
       return duro_fail(err, DURO_UNSUPPORTED, "queries.sql has '%.*s' twice", DURO_FMT(name));
@@ -160,7 +160,8 @@ static duro_code split(const char *text, duro_buf texts[Q_COUNT], duro_error **e
 }
 
 // `text` with each {name} replaced by that fragment, which holds none itself.
-static duro_code expand(const duro_buf texts[Q_COUNT], duro_buf text, char **out, duro_error **err) {
+static duro_code expand(const duro_buf texts[Q_COUNT], duro_buf text, char **out,
+                        duro_error **err) {
   duro_buf b = {0};
   duro_code code = DURO_OK;
   duro_str rest = trimmed(text.p, text.p + text.n);

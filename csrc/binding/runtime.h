@@ -1,0 +1,75 @@
+// runtime: the userdata behind a runtime handle, and what the files about it share.
+//
+// Everything that may be collected while the core is on the C stack (requests, activities that nobody
+// will finish) is only put on a list then, and given back at the next quiet moment: a finalizer can run
+// anywhere.
+#ifndef DURO_BINDING_RUNTIME_H
+#define DURO_BINDING_RUNTIME_H
+
+#include "binding/host.h"
+
+#include <sys/types.h>
+
+typedef struct duro__attempt duro__attempt; // jobs.h
+extern const duro_program_ops duro__program_ops; // program.c
+
+typedef struct duro__lua_request {
+  duro_request *request; // NULL: freed
+  duro__rt *rt;          // NULL: closed
+  duro__runner *awaited_by;
+  struct duro__lua_request *next, **link; // among those of the runtime
+} duro__lua_request;
+
+struct duro__rt {
+  duro__host *host;
+  duro_runtime *core; // NULL: closed
+  pid_t pid;
+  int in_core;        // the core of this runtime is on the C stack
+  duro__lua_request *requests;
+  duro__attempt *attempts; // those under way
+  duro__attempt *orphans;  // to be failed at the next quiet moment
+  int attempt_count;
+  duro_request **dead; // requests to be freed at the next quiet moment
+  size_t dead_count, dead_cap;
+  int log_ref, encode_ref, decode_ref, executor_ref, sleep_ref;
+};
+
+// The open runtime at index 1, or NULL after pushing nil, err(closed).
+duro__rt *duro__rt_check(lua_State *L, const char *what);
+// Around each call of the core: `L` for callbacks, and no re-entry. Raises inside of the core.
+typedef struct duro__entry {
+  lua_State *L;
+} duro__entry;
+duro__entry duro__rt_enter(lua_State *L, duro__rt *rt, const char *what);
+void duro__rt_leave(duro__rt *rt, duro__entry entry);
+// Pushes the runtime's userdata, or nil.
+void duro__rt_push(lua_State *L, duro__rt *rt);
+void duro__rt_init(lua_State *L, duro__host *h); // metatable and methods
+int duro__rt_open(lua_State *L);                 // core.open
+
+// --- options.c ---
+// Reads the table at `index`. Strings live as long as it does; `queues` is to be freed.
+void duro__options_read(lua_State *L, int index, duro_options *o, duro_str **queues);
+// The functions among them, held by `rt`.
+void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options *o, duro_codec *codec);
+
+// --- callbacks.c ---
+void duro__callbacks_init(lua_State *L, duro__host *h);
+void duro__callbacks_log(void *user, const char *level, const char *message, duro_str fields);
+extern const duro_codec duro__callbacks_codec; // `user` to be set
+typedef struct duro__log_source {
+  duro_str instance_id, name;
+  const char *name_key; // "orchestration" or "activity"
+} duro__log_source;
+// ctx:log: level, message and fields (or nil) stand at these indexes.
+void duro__callbacks_log_line(lua_State *L, duro__rt *rt, const duro__log_source *source, int level,
+                              int message, int fields);
+
+// --- request.c ---
+void duro__request_init(lua_State *L, duro__host *h);
+int duro__request_call(lua_State *L); // rt:call
+duro__lua_request *duro__request_at(duro__host *h, lua_State *L, int index);
+void duro__request_close_all(duro__rt *rt);
+void duro__request_bury(duro__rt *rt);
+
+#endif

@@ -1,0 +1,202 @@
+// verbs_delete.c: taking instances and old executions out of the file.
+//
+// Invariant: an instance goes with everything it started, in one transaction; one that has not ended, or
+// whose parent has not, goes only by force, and its parent is told in the same transaction.
+#include <stdlib.h>
+
+#include "runtime/answers.h"
+#include "runtime/arguments.h"
+#include "runtime/trees.h"
+
+// --- delete_instance ---
+
+static bool parent_lives(duro_runtime *rt, const duro_instance_row *row) {
+  if (!row->parent_key) return false;
+  duro__instance *parent = duro__live_by_key(rt, row->parent_key);
+  if (parent) return !parent->gone;
+  duro_arena arena = {0};
+  duro_instance_row parent_row;
+  bool lives = duro__store_get_by_key(rt->store, row->parent_key, &arena, &parent_row, NULL) == DURO_OK &&
+               !duro_status_final(parent_row.status);
+  duro_arena_free(&arena);
+  return lives;
+}
+
+// What runs here may be ahead of its row.
+static duro_status status_now(duro_runtime *rt, const duro_instance_row *row) {
+  duro__instance *i = duro__live_by_key(rt, row->key);
+  return i ? i->status : row->status;
+}
+
+static bool may_go(duro_runtime *rt, duro_request *r, const duro__tree *t) {
+  const duro_instance_row *root = &t->rows.items[0];
+  for (size_t n = 0; n < t->rows.count; n++) {
+    const duro_instance_row *row = &t->rows.items[n];
+    duro_status status = status_now(rt, row);
+    if (duro_status_final(status)) continue;
+    duro__request_fail(r, DURO_RUNNING, "instance '%.*s' has not ended (%s); force deletes it anyway",
+                       DURO_FMT(row->id), duro_status_string(status));
+    return false;
+  }
+  if (!parent_lives(rt, root)) return true;
+  duro__request_fail(r, DURO_RUNNING,
+                     "the parent '%.*s' of instance '%.*s' has not ended; force deletes it anyway",
+                     DURO_FMT(root->parent_id), DURO_FMT(root->id));
+  return false;
+}
+
+// A parent that waits for the child must not wait for ever.
+static void tell_parent(duro_runtime *rt, const duro_instance_row *root) {
+  if (duro_status_final(root->status) || !parent_lives(rt, root)) return;
+  duro__instance *parent = NULL;
+  duro_status ended;
+  duro_error *err = NULL;
+  duro__instance_fetch_by_key(rt, root->parent_key, &parent, &ended, &err);
+  duro_error_free(err);
+  if (!parent) return;
+  duro_event e = {
+      .kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED,
+      .source = root->parent_event_id,
+      .error = DURO_STR("{\"code\":\"terminated\",\"message\":\"the sub-orchestration was deleted\"}"),
+  };
+  duro_message *m = duro_message_new(parent->key, root->parent_execution_id, &e);
+  if (!m) return;
+  m->must_keep = true;
+  duro__deliver(rt, parent, m);
+}
+
+static void add_counts(duro_buf *b, const duro__tree *t) {
+  duro_buf_clear(b);
+  duro_buf_add_char(b, '{');
+  duro__add_int_member(b, "instances_deleted", (int64_t)t->rows.count);
+  duro__add_int_member(b, "executions_deleted", t->executions);
+  duro__add_int_member(b, "events_deleted", t->events);
+  duro_buf_add_char(b, '}');
+}
+
+static void delete_now(duro_runtime *rt, duro_request *r, duro_str id, bool force, duro_str args) {
+  duro__tree tree;
+  if (!duro__tree_read(rt, r, id, &tree)) return;
+  if (!force && !may_go(rt, r, &tree)) {
+    duro__tree_free(&tree);
+    return;
+  }
+  if (duro__tree_stop(rt, &tree)) {
+    duro__tree_free(&tree);
+    duro__call_again(rt, r, duro__verb_delete_instance, args);
+    return;
+  }
+  duro__batch *b = duro__batch_open(rt);
+  if (b) {
+    tell_parent(rt, &tree.rows.items[0]);
+    add_counts(&r->answer, &tree);
+    duro__tree_delete(rt, b, &tree);
+    duro__batch_answer(rt, b, r);
+  } else {
+    duro__fail_memory(r);
+  }
+  duro__tree_free(&tree);
+}
+
+// The counts are exact once everything is folded.
+static void delete_folded(duro_request *r, void *user) {
+  (void)user;
+  duro_arena arena = {0};
+  duro_buf args = r->again_args;
+  duro_str id;
+  r->again_args = (duro_buf){0};
+  if (duro__arg_id(r, duro_buf_str(&args), "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id)) {
+    bool force = duro_json_member_bool(duro_buf_str(&args), "force", false);
+    delete_now(r->rt, r, id, force, duro_buf_str(&args));
+  }
+  duro_arena_free(&arena);
+  duro_buf_free(&args);
+}
+
+void duro__verb_delete_instance(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro_str id;
+  bool fine = duro__arg_object(r, args) &&
+              duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id);
+  duro__instance *live = fine ? duro__live(rt, id) : NULL;
+  if (live && live->gone && live->batches) { // it has ended a moment ago
+    duro__call_again(rt, r, duro__verb_delete_instance, args);
+    fine = false;
+  }
+  duro_arena_free(&arena);
+  if (!fine) return;
+  duro_buf_clear(&r->again_args);
+  duro_buf_add_str(&r->again_args, args);
+  if (r->again_args.oom) duro__fail_memory(r);
+  else duro__when_folded(rt, r, delete_folded, NULL);
+}
+
+// --- prune_executions ---
+
+typedef struct prune {
+  int64_t key, keep_last, completed_before_ms, executions, events;
+  duro_request *request;
+} prune;
+
+static void prune_run(duro_runtime *rt, duro__command *c) {
+  prune *p = c->subject;
+  c->code = duro__store_prune(rt->store, c->number, p->key, p->keep_last, p->completed_before_ms,
+                              &p->executions, &p->events, &c->error);
+}
+
+static void prune_done(duro_runtime *rt, duro__command *c) {
+  (void)rt;
+  prune *p = c->subject;
+  duro_request *r = p->request;
+  if (c->code) {
+    duro__fail_with(r, c->code, c->error);
+  } else {
+    duro_buf_clear(&r->answer);
+    duro_buf_add_char(&r->answer, '{');
+    duro__add_int_member(&r->answer, "executions_deleted", p->executions);
+    duro__add_int_member(&r->answer, "events_deleted", p->events);
+    duro_buf_add_char(&r->answer, '}');
+    duro__request_durable(r);
+  }
+  free(p);
+  duro_arena_free(&c->arena);
+  free(c);
+}
+
+// Past executions only, which nothing writes any more: so it needs no batch, only its turn on the store
+// thread.
+static void prune_folded(duro_request *r, void *user) {
+  duro_runtime *rt = r->rt;
+  duro__command *c = duro__command_new(prune_run, prune_done);
+  if (!c) {
+    free(user);
+    duro__fail_memory(r);
+    return;
+  }
+  c->subject = user;
+  c->number = rt->epoch;
+  duro__writer_push(rt, c);
+}
+
+void duro__verb_prune_executions(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro_str id;
+  duro_instance_row row;
+  prune p = {.request = r};
+  bool fine =
+      duro__arg_object(r, args) &&
+      duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id) &&
+      duro__arg_int(r, args, "keep_last", 1, 1, &p.keep_last) &&
+      duro__arg_int(r, args, "completed_before_ms", 0, 0, &p.completed_before_ms) &&
+      duro__read_row(rt, r, id, &arena, &row);
+  if (fine) p.key = row.key;
+  duro_arena_free(&arena);
+  if (!fine) return;
+  prune *own = malloc(sizeof *own);
+  if (!own) {
+    duro__fail_memory(r);
+    return;
+  }
+  *own = p;
+  duro__when_folded(rt, r, prune_folded, own);
+}

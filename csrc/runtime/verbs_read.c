@@ -1,0 +1,252 @@
+// verbs_read.c: reads of rows: status, lists, executions, and what is registered here.
+//
+// Everything is read from the store, so only committed state is seen; what needs the projection waits for
+// it (duro__when_folded).
+#include <stdlib.h>
+
+#include "runtime/answers.h"
+#include "runtime/arguments.h"
+
+// --- status, bulk_status ---
+
+// The status of an earlier execution, from its row and its last event.
+static void add_past_status(duro_buf *b, const duro_instance_row *row, const duro_execution_row *past,
+                            const duro_events *events) {
+  const duro_event *last = events->count ? &events->items[events->count - 1] : NULL;
+  duro_buf_add_char(b, '{');
+  duro__add_text_member(b, "instance_id", row->id);
+  duro__add_text_member(b, "status", duro_str_from(duro_status_string(past->status)));
+  if (last) duro__add_json_member(b, "output", last->output);
+  if (last) duro__add_json_member(b, "error", last->error);
+  duro_buf_add_char(b, '}');
+}
+
+static void past_status(duro_runtime *rt, duro_request *r, const duro_instance_row *row,
+                        int64_t execution_id, duro_arena *arena) {
+  duro_execution_row *all = NULL;
+  size_t count = 0, n = 0;
+  duro_error *err = NULL;
+  duro_events events;
+  duro_code code = duro__store_executions(rt->store, row->key, arena, &all, &count, &err);
+  if (code) {
+    duro__fail_with(r, code, err);
+    return;
+  }
+  while (n < count && all[n].execution_id != execution_id) n++;
+  if (n == count) {
+    duro__add_status_unknown(&r->answer, row->id);
+  } else {
+    if (!duro__read_events(rt, r, row->key, execution_id, arena, &events)) return;
+    add_past_status(&r->answer, row, &all[n], &events);
+  }
+  duro__request_durable(r);
+}
+
+static void add_current_status(duro_buf *b, const duro_instance_row *row) {
+  duro__add_status(b, row);
+  if (!row->custom_status.n || b->oom) return;
+  b->n--; // reopen the object
+  duro__add_json_member(b, "custom_status", row->custom_status);
+  duro_buf_add_char(b, '}');
+}
+
+static void status_of(duro_runtime *rt, duro_request *r, duro_str id, int64_t execution_id,
+                      duro_arena *arena) {
+  duro_instance_row row;
+  duro_error *err = NULL;
+  duro_code code = duro__store_get(rt->store, id, arena, &row, &err);
+  if (code && code != DURO_NOT_FOUND) {
+    duro__fail_with(r, code, err);
+    return;
+  }
+  duro_error_free(err);
+  duro_buf_clear(&r->answer);
+  if (!code && execution_id && execution_id != row.execution_id) {
+    past_status(rt, r, &row, execution_id, arena);
+    return;
+  }
+  if (code) duro__add_status_unknown(&r->answer, id);
+  else add_current_status(&r->answer, &row);
+  duro__request_durable(r);
+}
+
+void duro__verb_status(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro_str id;
+  int64_t execution_id;
+  if (duro__arg_object(r, args) &&
+      duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id) &&
+      duro__arg_int(r, args, "execution", 0, 1, &execution_id)) {
+    status_of(rt, r, id, execution_id, &arena);
+  }
+  duro_arena_free(&arena);
+}
+
+static duro_code add_bulk_status(duro_runtime *rt, duro_buf *b, duro_str id, duro_error **err) {
+  duro_arena arena = {0};
+  duro_instance_row row;
+  duro_code code = duro__store_get(rt->store, id, &arena, &row, err);
+  if (code == DURO_NOT_FOUND) {
+    duro_error_free(*err);
+    *err = NULL;
+    duro__add_status_unknown(b, id);
+  } else if (!code) {
+    duro__add_status(b, &row);
+  }
+  duro_arena_free(&arena);
+  return code == DURO_NOT_FOUND ? DURO_OK : code;
+}
+
+void duro__verb_bulk_status(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro_str *ids;
+  size_t count;
+  duro_error *err = NULL;
+  duro_code code = DURO_OK;
+  bool fine = duro__arg_ids(r, args, NULL, &arena, &ids, &count);
+  if (fine && (int64_t)count > rt->options.max_bulk_operations) {
+    duro__request_fail(r, DURO_TOO_LARGE, "%zu ids are given, %lld are allowed", count,
+                       (long long)rt->options.max_bulk_operations);
+    fine = false;
+  }
+  if (fine) {
+    duro_buf_clear(&r->answer);
+    duro_buf_add_char(&r->answer, '[');
+    for (size_t i = 0; i < count && !code; i++) {
+      if (i) duro_buf_add_char(&r->answer, ',');
+      code = add_bulk_status(rt, &r->answer, ids[i], &err);
+    }
+    duro_buf_add_char(&r->answer, ']');
+    if (code) duro__fail_with(r, code, err);
+    else duro__request_durable(r);
+  }
+  duro_arena_free(&arena);
+}
+
+// --- list_instances ---
+
+typedef struct listing {
+  duro_arena arena; // the query's texts
+  duro_buf args;
+  duro_list_query query;
+} listing;
+
+static void listing_free(listing *l) {
+  duro_arena_free(&l->arena);
+  duro_buf_free(&l->args);
+  free(l);
+}
+
+static void list_folded(duro_request *r, void *user) {
+  listing *l = user;
+  duro_arena arena = {0};
+  duro_instance_rows rows = {0};
+  duro_error *err = NULL;
+  duro_code code = duro__store_list(r->rt->store, &l->query, &arena, &rows, &err);
+  if (code) {
+    duro__fail_with(r, code, err);
+  } else {
+    duro_buf *b = &r->answer;
+    duro_buf_clear(b);
+    duro_buf_add_lit(b, "{\"instances\":[");
+    for (size_t i = 0; i < rows.count; i++) {
+      if (i) duro_buf_add_char(b, ',');
+      duro__add_summary(b, &rows.items[i]);
+    }
+    duro_buf_add_char(b, ']');
+    if (rows.truncated) duro_buf_add_lit(b, ",\"truncated\":true");
+    duro_buf_add_char(b, '}');
+    duro__request_durable(r);
+  }
+  duro_arena_free(&arena);
+  listing_free(l);
+}
+
+static bool read_limit(duro_runtime *rt, duro_request *r, duro_str args, listing *l) {
+  int64_t most = rt->options.max_list_instances, limit;
+  if (!duro__arg_int(r, args, "limit", most, 1, &limit)) return false;
+  if (limit > most) {
+    duro__request_fail(r, DURO_INVALID_ARGUMENT, "the limit is %lld, at most %lld is allowed",
+                       (long long)limit, (long long)most);
+    return false;
+  }
+  l->query.limit = (size_t)limit;
+  return true;
+}
+
+void duro__verb_list_instances(duro_runtime *rt, duro_request *r, duro_str args) {
+  listing *l = calloc(1, sizeof *l);
+  if (l) duro_buf_add_str(&l->args, args);
+  if (!l || l->args.oom) {
+    if (l) listing_free(l);
+    duro__fail_memory(r);
+    return;
+  }
+  duro_str own = duro_buf_str(&l->args); // the filter's slices must live until the list is read
+  bool fine = duro__arg_object(r, own) &&
+              duro__arg_filter(r, duro__member(own, "filter"), &l->arena, &l->query.filter) &&
+              read_limit(rt, r, own, l);
+  if (fine) duro__when_folded(rt, r, list_folded, l);
+  else listing_free(l);
+}
+
+// --- list_executions, descriptor, registered ---
+
+static bool read_one(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
+                     duro_instance_row *row) {
+  duro_str id;
+  return duro__arg_object(r, args) &&
+         duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, arena, &id) &&
+         duro__read_row(rt, r, id, arena, row);
+}
+
+void duro__verb_list_executions(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro_instance_row row;
+  duro_execution_row *past = NULL;
+  size_t count = 0;
+  duro_error *err = NULL;
+  if (read_one(rt, r, args, &arena, &row)) {
+    duro_code code = duro__store_executions(rt->store, row.key, &arena, &past, &count, &err);
+    if (code) {
+      duro__fail_with(r, code, err);
+    } else {
+      duro_buf_clear(&r->answer);
+      duro_buf_add_char(&r->answer, '[');
+      for (size_t i = 0; i < count; i++) {
+        duro_buf_add_int(&r->answer, past[i].execution_id);
+        duro_buf_add_char(&r->answer, ',');
+      }
+      duro_buf_add_int(&r->answer, row.execution_id);
+      duro_buf_add_char(&r->answer, ']');
+      duro__request_durable(r);
+    }
+  }
+  duro_arena_free(&arena);
+}
+
+void duro__verb_descriptor(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro_instance_row row;
+  if (read_one(rt, r, args, &arena, &row)) {
+    duro_buf *b = &r->answer;
+    duro_buf_clear(b);
+    duro_buf_add_char(b, '{');
+    duro__add_text_member(b, "name", row.name);
+    if (row.version.n) duro__add_text_member(b, "version", row.version);
+    if (row.parent_id.p) {
+      duro__add_text_member(b, "parent_instance", row.parent_id);
+      duro__add_int_member(b, "parent_id", row.parent_event_id);
+    }
+    duro_buf_add_char(b, '}');
+    duro__request_durable(r);
+  }
+  duro_arena_free(&arena);
+}
+
+void duro__verb_registered(duro_runtime *rt, duro_request *r, duro_str args) {
+  (void)args;
+  duro_buf_clear(&r->answer);
+  duro__registry_json(rt, &r->answer);
+  duro__request_durable(r);
+}

@@ -1,0 +1,95 @@
+// list.h: a list as ranges over an index. Shared by list.c, which chooses, and list_sql.c, which writes.
+//
+// A source is one way to find rows: an index, ranges over its column (the arms), and the orders in
+// which it gives rows by itself. What the source does not cover of a filter is checked row by row.
+#ifndef DURO_STORE_SQLITE_LIST_H
+#define DURO_STORE_SQLITE_LIST_H
+
+#include "store/sqlite/internal.h"
+
+typedef struct list_value {
+  bool is_text;
+  int64_t number;
+  duro_str text;
+} list_value;
+
+// Either one value, or a range whose ends may be open. `after_key`: only rows behind the page before,
+// which ended within this very value.
+typedef struct list_arm {
+  bool is_equal, has_low, has_high, low_included;
+  bool after_key;
+  list_value equal, low, high; // `high` is never included
+} list_arm;
+
+typedef enum list_kind {
+  BY_KEY, // the rows themselves, which lie in the order of their keys
+  BY_IDS,
+  BY_ID,
+  BY_NAME,
+  BY_STATUS,
+  BY_UPDATED,
+  BY_COMPLETED,
+  BY_PARENT,
+  BY_ATTRIBUTE,
+  BY_WAIT,
+} list_kind;
+
+enum { MAX_SOURCES = 16 }; // of one filter: each kind once, and some attributes
+
+typedef struct list_source {
+  list_kind kind;
+  size_t attribute; // BY_ATTRIBUTE: its index in the filter
+  const list_arm *arms;
+  size_t arm_count;
+} list_source;
+
+typedef struct list_plan {
+  duro_store *store;
+  duro__sqlite_conn *conn;
+  const duro_list_query *query;
+  duro_arena *arena; // for the plan itself
+  list_source sources[MAX_SOURCES];
+  size_t source_count;
+} list_plan;
+
+// The text of a statement and what is bound to it.
+typedef struct list_sql {
+  const list_plan *plan;
+  duro_buf text;
+  list_value *values; // in the plan's arena
+  size_t count, capacity;
+} list_sql;
+
+static inline bool list_in_order(list_kind kind, const list_arm *arms, size_t arm_count,
+                                 duro_order_by order_by) {
+  switch (kind) {
+  case BY_KEY:
+  case BY_STATUS:
+  case BY_ATTRIBUTE:
+  case BY_WAIT:
+    return order_by == DURO_BY_CREATED;
+  case BY_ID:
+    return order_by == DURO_BY_ID;
+  case BY_UPDATED:
+    return order_by == DURO_BY_UPDATED;
+  case BY_PARENT: // within one parent only
+    return order_by == DURO_BY_CREATED && arm_count == 1 && arms[0].is_equal;
+  case BY_NAME:
+    if (order_by == DURO_BY_NAME) return true;
+    for (size_t i = 0; i < arm_count; i++) {
+      if (!arms[i].is_equal) return false;
+    }
+    return order_by == DURO_BY_CREATED;
+  default:
+    return false;
+  }
+}
+
+// The page from this source. False when memory is out (or `text` is, which then says so).
+void duro__sqlite_list_write(list_sql *sql, const list_source *source);
+// How many rows the source has, counting at most `most`.
+void duro__sqlite_list_write_count(list_sql *sql, const list_source *source, int64_t most);
+// The statement, with everything bound.
+duro_code duro__sqlite_list_prepare(list_sql *sql, statement *out, duro_error **err);
+
+#endif

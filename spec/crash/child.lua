@@ -1,0 +1,165 @@
+-- The child's side of a crash test: opens the file of the scene, and keeps its words where a kill does
+-- not reach them: logs beside the database, one write a line.
+--
+-- The log "acks" gets a line only after a call has returned: what stands in it was promised. The log
+-- "ran" gets a line for every attempt of an activity.
+
+local duro = require "duro"
+
+local child = { duro = duro, dir = assert(os.getenv("CRASH_DIR")) }
+child.path = child.dir .. "/test.db"
+
+local DEADLINE_SECONDS = 30
+
+io.stdout:setvbuf("line")
+
+
+--- Adds a line to the log of that name.
+function child.log(name, ...)
+  local file = assert(io.open(child.dir .. "/log-" .. name, "a"))
+  file:write(table.concat({ ... }, " "), "\n")
+  file:close()
+end
+
+
+--- The set of the lines of a log.
+function child.logged(name)
+  local set, file = {}, io.open(child.dir .. "/log-" .. name)
+  if not file then return set end
+  for line in file:lines() do set[line] = true end
+  file:close()
+  return set
+end
+
+
+--- Tells the parent.
+function child.say(...)
+  local words = { ... }
+  for i = 1, select("#", ...) do words[i] = tostring(words[i]) end
+  io.stdout:write(table.concat(words, " "), "\n")
+end
+
+
+--- Says who this is, so that the parent can kill it.
+function child.say_pid()
+  local file = assert(io.open("/proc/self/stat"))
+  child.pid = file:read("*n")
+  file:close()
+  child.say("pid " .. ("%d"):format(child.pid))
+end
+
+
+local function exists(name)
+  local file = io.open(child.dir .. "/" .. name)
+  if file then file:close() end
+  return file ~= nil
+end
+
+
+local function touch(name)
+  assert(io.open(child.dir .. "/" .. name, "w")):close()
+end
+
+
+--- From here on the faults count; and no longer.
+function child.arm() touch("armed") end
+function child.disarm() os.remove(child.dir .. "/armed") end
+
+--- The monotonic clock goes 20 s ahead.
+function child.leap() touch("leap") end
+
+
+--- Opens the file, with the programs of programs.lua. A fault of opening ends the child with a word.
+function child.open(options)
+  local all = { path = child.path }
+  for key, value in pairs(options or {}) do all[key] = value end
+  require("spec.crash.programs").register(duro, child.log)
+  local rt, err = duro.open(all)
+  if not rt then
+    child.say("open", err)
+    os.exit(3)
+  end
+  return rt
+end
+
+
+--- Turns the loop until `condition` gives something.
+function child.until_true(rt, condition, what)
+  local deadline = os.time() + DEADLINE_SECONDS
+  repeat
+    local value = condition()
+    if value then return value end
+    assert(rt:step(0.01))
+  until os.time() > deadline
+  error("this did not happen in time: " .. (what or "the condition"))
+end
+
+
+--- Turns the loop until the parent has made the file `name` (scene:touch).
+function child.wait_for(rt, name)
+  return child.until_true(rt, function() return exists(name) end, name)
+end
+
+
+-- --- Calls that are made once, over all lives of the script ---
+
+-- Whether the line is in the log "acks" by an earlier life.
+local function acknowledged(line)
+  child.acks = child.acks or child.logged("acks")
+  return child.acks[line]
+end
+
+
+--- Starts an instance, if it was not acknowledged before. An earlier life may have started it without
+--- hearing of it.
+function child.start(rt, name, id, input, options)
+  local line = "start " .. id
+  if acknowledged(line) then return end
+  local all = { id = id }
+  for key, value in pairs(options or {}) do all[key] = value end
+  local tried = child.logged("tries")[line]
+  child.log("tries", line)
+  local _, err = rt:start(name, input, all)
+  if err and not (tried and err.code == "already_exists") then error(err) end
+  child.log("acks", line)
+end
+
+
+--- Raises event number n, once: when an earlier life tried and never heard, it stays open whether it
+--- was raised.
+function child.raise_once(rt, id, n)
+  local line = ("event %s %d"):format(id, n)
+  if acknowledged(line) or child.logged("tries")[line] then return end
+  child.log("tries", line)
+  assert(rt:raise_event(id, "item", n))
+  child.log("acks", line)
+end
+
+
+--- Raises an event with a dedup_id, again and again until it is acknowledged.
+function child.raise_safely(rt, id, n, name)
+  local line = ("event %s %s %s"):format(id, name or "item", tostring(n))
+  if acknowledged(line) then return end
+  local ok, err = rt:raise_event(id, name or "item", n, { dedup_id = line })
+  if not ok and err.code ~= "finished" then error(err) end
+  child.log("acks", line)
+end
+
+
+--- Waits for the end of these instances; each must be completed.
+function child.finish(rt, ids)
+  for _, id in ipairs(ids) do
+    local _, err = rt:wait(id, DEADLINE_SECONDS)
+    if err then error(("%s: %s"):format(id, tostring(err))) end
+  end
+end
+
+
+--- The last word of a script that is done.
+function child.done(rt)
+  assert(rt:close())
+  child.say("done")
+end
+
+
+return child

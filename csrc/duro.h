@@ -130,8 +130,8 @@ const duro_job_info *duro_job_get_info(const duro_job *job);
 // `error`: JSON {"code","message","data"?,"retryable"?,"details"?}. Bytes are copied.
 void duro_job_complete(duro_job *job, duro_str output);
 void duro_job_fail(duro_job *job, duro_str error);
-// Ends the attempt without a result; the token finishes it later (duro_call "complete_activity"). The
-// token lives in `token`.
+// The attempt is to end without a result: a later duro_job_complete records that it was deferred, and the
+// token (appended) finishes it at any time, from any process (duro_call "complete_activity").
 duro_code duro_job_defer(duro_job *job, duro_buf *token, duro_error **err);
 bool duro_job_cancelled(const duro_job *job);
 duro_code duro_job_heartbeat(duro_job *job, duro_str details, duro_error **err);

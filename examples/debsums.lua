@@ -338,7 +338,8 @@ local function audit(path)
     row = need(rt:status(AUDIT))
     local line = row.custom_status and progress_line(row.custom_status)
     if line and line ~= shown and (terminal or rt:now() >= shown_at + 2) then
-      io.write(terminal and "\r" or "", "  ", line, terminal and "" or "\n"):flush()
+      io.write(terminal and "\r" or "", "  ", line, terminal and "" or "\n")
+      io.flush()
       shown, shown_at = line, rt:now()
     end
   until ENDED[row.status]
@@ -355,19 +356,19 @@ local function open_client(path)
 end
 
 
--- Waits until `count` packages are done. Fails when the audit ends before.
+-- Waits until `count` packages are done. Fails when the audit ends before, or stands still for long.
 local function until_done(path, count)
-  local rt
+  local rt, err, row, done
+  local patience = os.time() + 30
   repeat
-    rt = open_client(path)
-    if not rt then os.execute("sleep 0.05") end -- the audit has not made the file yet
-  until rt
-  while true do
-    local row = need(rt:status(AUDIT))
-    if ENDED[row.status] then fail("the audit has ended: " .. row.status) end
-    if row.custom_status and row.custom_status.done >= count then break end
+    if not rt then rt, err = open_client(path) end
+    row = rt and need(rt:status(AUDIT))
+    if row and ENDED[row.status] then fail("the audit has ended: " .. row.status) end
+    local status = row and row.custom_status
+    if status and status.done ~= done then done, patience = status.done, os.time() + 30 end
+    if os.time() > patience then fail(err or "the audit makes no progress") end
     os.execute("sleep 0.05")
-  end
+  until done and done >= count
   rt:close()
 end
 

@@ -34,7 +34,7 @@ describe("the durations of options", function()
     for _, text in ipairs { "", "30", "30 s", "s", "5x", "1h-5m", "-5s", "1h30" } do
       local ms, problem = options.duration(text)
       assert.is_nil(ms)
-      assert.matches("is no duration", problem)
+      assert.matches("^cannot be .*: this is no duration", problem)
     end
   end)
 
@@ -121,8 +121,8 @@ describe("the check of options", function()
     local cases = {
       { { limit = 0 }, "option 'limit' must be between 1 and 1000 %(is 0%)" },
       { { limit = 1001 }, "option 'limit' must be between 1 and 1000 %(is 1001%)" },
-      { { delay = -1 }, "option 'delay' must not be negative" },
-      { { delay = "soon" }, "option 'delay' is no duration" },
+      { { delay = -1 }, "option 'delay' cannot be %-1: a duration must not be negative" },
+      { { delay = "soon" }, "option 'delay' cannot be soon: this is no duration" },
       { { start_at = -1 }, "option 'start_at' is no time" },
       { { mode = "al" }, "option 'mode' must be one of: all, any %(is 'al'%)" },
       { { renamed = "" }, "option 'renamed' must not be empty" },

@@ -48,6 +48,12 @@ static inline int duro__lua_resume(lua_State *co, lua_State *from, int args) {
 static inline void *duro__lua_newuserdata(lua_State *L, size_t size) { return lua_newuserdata(L, size); }
 static inline void duro__lua_setuservalue(lua_State *L, int index) { lua_setfenv(L, index); }
 static inline void duro__lua_getuservalue(lua_State *L, int index) { lua_getfenv(L, index); }
+// Pushes what tostring gives.
+static inline void duro__lua_tolstring(lua_State *L, int index) {
+  lua_getglobal(L, "tostring");
+  lua_pushvalue(L, index);
+  lua_call(L, 1, 1);
+}
 // There are no to-be-closed variables.
 static inline void duro__lua_close_thread(lua_State *co, lua_State *from) {
   (void)co;
@@ -71,6 +77,7 @@ static inline void *duro__lua_newuserdata(lua_State *L, size_t size) {
 }
 static inline void duro__lua_setuservalue(lua_State *L, int index) { lua_setiuservalue(L, index, 1); }
 static inline void duro__lua_getuservalue(lua_State *L, int index) { lua_getiuservalue(L, index, 1); }
+static inline void duro__lua_tolstring(lua_State *L, int index) { luaL_tolstring(L, index, NULL); }
 // Runs the pending to-be-closed variables; errors in them are dropped with the coroutine.
 static inline void duro__lua_close_thread(lua_State *co, lua_State *from) {
 #if LUA_VERSION_RELEASE_NUM >= 50406

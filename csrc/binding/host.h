@@ -35,14 +35,16 @@ typedef struct duro__host {
 
   // References into the registry.
   int null_ref, array_mt_ref, error_mt_ref;
-  int ctx_mt_ref, task_mt_ref, actx_mt_ref, runtime_mt_ref, request_mt_ref, kv_ref, runtimes_ref;
+  int ctx_mt_ref, task_mt_ref, actx_mt_ref, runtime_mt_ref, request_mt_ref, kv_ref, runtimes_ref,
+      handle_mt_ref;
   int main_entry, block_entry, activity_entry, hosted_entry;
   int thrown, thrown_record; // errors.of, errors.to_record
+  int runtime_of;            // the public runtime of a core's handle
   int int64_read, int64_make; // LuaJIT: payload.lua
   // C functions for lua_pcall in callbacks, kept so that pushing them needs no memory.
   int describe_thrown, make_ref, begin_program, inspect_program, run_log, run_codec;
   const void *null_pointer, *array_mt, *error_mt, *ctx_mt, *task_mt, *actx_mt, *runtime_mt,
-      *request_mt, *kv_pointer;
+      *request_mt, *handle_mt, *kv_pointer;
   char own_source[256]; // "@/usr/share/lua/5.4/duro/": frames from there are ours
 
   duro_buf scratch, text, keys;

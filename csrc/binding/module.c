@@ -16,12 +16,14 @@
 //   core.codes                   {not_found = true, ...}: the codes of our own
 //   core.context()               "orchestration", "activity" (own coroutine) or nil: who is running
 //   core.current()               the ctx of what is running now, or nil
-//   core.await(request)          inside an activity of the same runtime: yields until the request is done,
-//                                returns true; elsewhere false at once: the caller drives step itself
+//   core.await(request [, timeout_ms])   inside an activity of the same runtime: yields until the request
+//                                is done, the (real) time is over or the activity is cancelled, and gives
+//                                true: ask request:done(); elsewhere false at once: the caller drives step
 //   core.uuid7([ms])             a time-ordered UUID
 //   core.wall_ms(), core.monotonic_ms()
-//   core.setup{...}              what the Lua half hands down, see setup below (errors.lua, payload.lua,
-//                                orchestration.lua, task.lua, activity.lua call it when loaded)
+//   core.error_metatable         of error tables; errors.lua completes it
+//   core.setup{...}, core.ops    between C and errors.lua, payload.lua, orchestration.lua, task.lua and
+//                                activity.lua: what each hands the other; nobody else's business
 //   core.open(options) -> rt | nil, err
 //     options, all plain and already validated (absent = the core's default):
 //       path, role ("runtime" "auto" "client" "worker"), lease_wait_ms, queues (array of strings),
@@ -52,3 +54,254 @@
 //
 // Tell-tale: `rt:call` inside an orchestration raises ("use ctx:..."); ask core.context() first for a
 // better message.
+#include "binding/jobs.h"
+#include "binding/program.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+
+// --- Values ---
+
+static int array(lua_State *L) {
+  duro__host *h = duro__host_of(L);
+  lua_settop(L, 1);
+  if (lua_isnil(L, 1)) {
+    lua_newtable(L);
+    lua_replace(L, 1);
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (lua_getmetatable(L, 1)) {
+    if (lua_topointer(L, -1) == h->array_mt) return lua_settop(L, 1), 1;
+    return duro__host_blame(L, h, "duro.array: the table has a metatable");
+  }
+  duro__host_push(L, h->array_mt_ref);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+static int is_array(lua_State *L) {
+  bool marked = lua_istable(L, 1) && lua_getmetatable(L, 1) &&
+                lua_topointer(L, -1) == duro__host_of(L)->array_mt;
+  lua_pushboolean(L, marked);
+  return 1;
+}
+
+static int encode(lua_State *L) {
+  duro__host *h = duro__host_of(L);
+  const char *root = luaL_optstring(L, 2, "value");
+  lua_settop(L, 2);
+  duro_buf *out = &h->scratch;
+  duro_buf_clear(out);
+  lua_pushvalue(L, 1);
+  if (!duro__payload_encode(L, h, 3, root, out)) {
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+  }
+  lua_pushlstring(L, out->p, out->n);
+  return 1;
+}
+
+static int decode(lua_State *L) {
+  duro__host *h = duro__host_of(L);
+  duro_str text;
+  text.p = luaL_checklstring(L, 1, &text.n);
+  if (duro__payload_decode(L, h, text)) return 1;
+  lua_pushnil(L);
+  lua_insert(L, -2);
+  return 2;
+}
+
+static int duration_ms(lua_State *L) {
+  int64_t ms = 0;
+  const char *problem = duro__duration_read(L, 1, &ms);
+  if (!problem) {
+    lua_pushinteger(L, (lua_Integer)ms);
+    return 1;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, problem);
+  return 2;
+}
+
+static int uuid7(lua_State *L) {
+  char text[DURO_UUID_SIZE];
+  duro_uuid7(text, (int64_t)luaL_optnumber(L, 1, (lua_Number)duro_clock_wall_ms()));
+  lua_pushstring(L, text);
+  return 1;
+}
+
+static int wall_ms(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)duro_clock_wall_ms());
+  return 1;
+}
+
+static int monotonic_ms(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)(duro_clock_monotonic_ns() / 1000000));
+  return 1;
+}
+
+static int null_tostring(lua_State *L) {
+  lua_pushliteral(L, "null");
+  return 1;
+}
+
+// --- Who is running ---
+
+static int context(lua_State *L) {
+  duro__host *h = duro__host_of(L);
+  if (h->program) {
+    lua_pushliteral(L, "orchestration");
+  } else if (h->runner) {
+    lua_pushliteral(L, "activity");
+  } else {
+    lua_pushnil(L);
+  }
+  return 1;
+}
+
+static int current(lua_State *L) {
+  duro__host *h = duro__host_of(L);
+  if (h->program && !h->program->gone) {
+    duro__host_push(L, h->program->ref);
+  } else {
+    lua_pushnil(L);
+  }
+  return 1;
+}
+
+// --- What the Lua half hands down ---
+
+static int setup(lua_State *L) {
+  duro__host *h = duro__host_of(L);
+  const struct {
+    const char *key;
+    int *ref;
+  } functions[] = {
+      {"thrown", &h->thrown},           {"thrown_record", &h->thrown_record},
+      {"int64_read", &h->int64_read},   {"int64_make", &h->int64_make},
+      {"main_entry", &h->main_entry},   {"block_entry", &h->block_entry},
+      {"activity_entry", &h->activity_entry}, {"hosted_entry", &h->hosted_entry},
+      {"runtime_of", &h->runtime_of},
+  };
+  luaL_checktype(L, 1, LUA_TTABLE);
+  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+    if (duro__lua_getfield(L, 1, functions[i].key) == LUA_TFUNCTION) {
+      luaL_unref(L, LUA_REGISTRYINDEX, *functions[i].ref);
+      *functions[i].ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    } else {
+      lua_pop(L, 1);
+    }
+  }
+  if (duro__lua_getfield(L, 1, "source") == LUA_TSTRING) {
+    const char *source = lua_tostring(L, -1);
+    size_t n = strlen(source);
+    if (n < sizeof h->own_source) memcpy(h->own_source, source, n + 1);
+  }
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"array", array},
+    {"is_array", is_array},
+    {"encode", encode},
+    {"decode", decode},
+    {"duration_ms", duration_ms},
+    {"uuid7", uuid7},
+    {"wall_ms", wall_ms},
+    {"monotonic_ms", monotonic_ms},
+    {"context", context},
+    {"current", current},
+    {"await", duro__jobs_await},
+    {"setup", setup},
+    {"open", duro__rt_open},
+    {NULL, NULL},
+};
+
+// --- Loading ---
+
+static int host_collect(lua_State *L) {
+  duro__host *h = (duro__host *)lua_touserdata(L, 1);
+  duro_buf_free(&h->scratch);
+  duro_buf_free(&h->text);
+  duro_buf_free(&h->keys);
+  while (h->idle_runners) {
+    duro__runner *r = h->idle_runners;
+    h->idle_runners = r->next;
+    free(r);
+  }
+  return 0;
+}
+
+static duro__host *host_new(lua_State *L) {
+  duro__host *h = (duro__host *)lua_newuserdata(L, sizeof *h);
+  memset(h, 0, sizeof *h);
+  h->L = L;
+  int *unset[] = {&h->thrown, &h->thrown_record, &h->int64_read, &h->int64_make, &h->main_entry,
+                  &h->block_entry, &h->activity_entry, &h->hosted_entry, &h->runtime_of};
+  for (size_t i = 0; i < sizeof unset / sizeof *unset; i++) *unset[i] = LUA_NOREF;
+#if DURO_LUAJIT
+  // Found only in OpenResty's LuaJIT.
+  *(void **)&h->get_exdata = dlsym(RTLD_DEFAULT, "lua_getexdata");
+  *(void **)&h->set_exdata = dlsym(RTLD_DEFAULT, "lua_setexdata");
+  if (!h->get_exdata) h->set_exdata = NULL;
+#endif
+  lua_newtable(L);
+  lua_pushcfunction(L, host_collect);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  luaL_ref(L, LUA_REGISTRYINDEX); // for ever
+  return h;
+}
+
+static void push_values(lua_State *L, duro__host *h) {
+  lua_newuserdata(L, 1);
+  h->null_pointer = lua_touserdata(L, -1);
+  lua_newtable(L);
+  lua_pushcfunction(L, null_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  h->null_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_setfield(L, -2, "null");
+
+  h->error_mt = duro__host_metatable(L, "duro.error", &h->error_mt_ref);
+  lua_setfield(L, -2, "error_metatable");
+  h->array_mt = duro__host_metatable(L, "duro.array", &h->array_mt_ref);
+  lua_pop(L, 1);
+
+  lua_newtable(L);
+#define X(name, number, string, sentence, retryable)                                               \
+  lua_pushboolean(L, 1);                                                                           \
+  lua_setfield(L, -2, string);
+  DURO_CODES(X)
+#undef X
+  lua_setfield(L, -2, "codes");
+
+  lua_pushliteral(L, DURO_VERSION);
+  lua_setfield(L, -2, "version");
+  lua_pushinteger(L, DURO_ABI);
+  lua_setfield(L, -2, "abi");
+  lua_pushliteral(L, DURO_LUA_VM);
+  lua_setfield(L, -2, "vm");
+}
+
+DURO_EXPORT int luaopen_duro_core(lua_State *L);
+int luaopen_duro_core(lua_State *L) {
+  lua_settop(L, 0);
+  duro__host *h = host_new(L);
+  lua_newtable(L);
+  duro__host_functions(L, h, functions);
+  push_values(L, h);
+  duro__error_init(L, h);
+  duro__callbacks_init(L, h);
+  duro__request_init(L, h);
+  duro__attempt_init(L, h);
+  duro__rt_init(L, h);
+  lua_newtable(L); // core.ops
+  duro__program_init(L, h);
+  duro__activity_init(L, h);
+  duro__jobs_functions(L, h);
+  lua_setfield(L, -2, "ops");
+  return 1;
+}

@@ -95,6 +95,13 @@ static bool decode_tag(decoder *d) {
     lua_pushnumber(d->L, (lua_Number)INFINITY);
   } else if (duro_str_equal(tag, DURO_STR("-inf"))) {
     lua_pushnumber(d->L, -(lua_Number)INFINITY);
+  } else if (duro_str_equal(tag, DURO_STR("raised"))) {
+    bool named = duro_json_next(r) == DURO_JSON_KEY && duro_str_equal(r->text, DURO_STR("error"));
+    if (!named || !decode_value(d, duro_json_next(r)) || !lua_istable(d->L, -1)) {
+      return refuse(d, "a $duro tag lacks its error");
+    }
+    duro__host_push(d->L, d->h->error_mt_ref);
+    lua_setmetatable(d->L, -2);
   } else {
     return refuse(d, "a $duro tag is unknown (written by a newer version?)");
   }

@@ -22,7 +22,7 @@ static int refuse(lua_State *L, duro__host *h, duro__program *p, const char *wha
   } else if (p->gone || p->over) {
     why = "is called after the end of this execution";
   } else if (p->quiet) {
-    why = "is called inside of ctx:side_effect";
+    why = "is called inside of ctx:side_effect, or by a log function";
   } else if (h->program == p && !p->running) {
     why = "is called in a query handler, or while the code is closed";
   } else if (h->program == p) {
@@ -347,7 +347,10 @@ const duro_program_ops duro__program_ops = {
 
 void duro__program_init(lua_State *L, duro__host *h) {
   h->begin_program = duro__host_keep(L, begin_program);
+  duro__inspect_init(L, h);
+  duro__fiber_functions(L, h);
+  duro__schedule_functions(L, h);
+  duro__join_functions(L, h);
   duro__task_init(L, h);
   duro__state_init(L, h);
-  duro__inspect_init(L, h);
 }

@@ -116,7 +116,7 @@ struct duro__program {
 
 // --- program.c ---
 extern const duro_program_ops duro__program_ops; // the core's door
-void duro__program_init(lua_State *L, duro__host *h); // metatables; leaves nothing on the stack
+void duro__program_init(lua_State *L, duro__host *h); // everything of orchestrations, into core.ops
 // Raises unless `what` may be called now: right ctx, right coroutine, in a turn.
 duro__program *duro__program_check(lua_State *L, const char *what);
 duro__program *duro__program_check_task(lua_State *L, const char *what, duro__task *task);
@@ -138,8 +138,7 @@ void duro__fiber_wait_for(lua_State *L, duro__fiber *f, duro__task **tasks, size
 void duro__fiber_interrupt_all(duro__program *p);
 // Raises the cancellation that interrupted the fiber's wait, if there is one.
 void duro__fiber_check_interrupt(lua_State *L, duro__program *p);
-int duro__fiber_main_entry(lua_State *L);
-void duro__fiber_functions(lua_State *L, duro__host *h); // into core.ops and the ctx methods
+void duro__fiber_functions(lua_State *L, duro__host *h);
 
 // --- slot.c ---
 void duro__slot_reserve(lua_State *L, duro__program *p); // so that adding one cannot fail
@@ -159,12 +158,10 @@ bool duro__task_encloses(const duro__program *p, const duro__task *t);
 void duro__task_init(lua_State *L, duro__host *h);
 void duro__join_functions(lua_State *L, duro__host *h);
 
-// --- the ctx methods, into the table at the top ---
-void duro__schedule_functions(lua_State *L, duro__host *h); // schedule.c, into core.ops
-void duro__state_methods(lua_State *L, duro__host *h);      // state.c
-void duro__state_init(lua_State *L, duro__host *h);         // ctx.kv and the facts
-int duro__state_index(lua_State *L);                        // __index of ctx
-void duro__inspect_init(lua_State *L, duro__host *h);       // inspect.c
+// --- The rest: each puts its functions into core.ops, the table at the top ---
+void duro__schedule_functions(lua_State *L, duro__host *h);
+void duro__state_init(lua_State *L, duro__host *h); // the ctx and its methods
+void duro__inspect_init(lua_State *L, duro__host *h);
 duro_code duro__inspect(void *host, void *program, duro_str what, duro_str args, duro_buf *out,
                         duro_error **err);
 

@@ -54,6 +54,15 @@ void duro__request_close_all(duro__rt *rt) {
   }
 }
 
+void duro__request_forget_all(duro__rt *rt) {
+  while (rt->requests) {
+    duro__lua_request *q = rt->requests;
+    unlink_request(q);
+    q->request = NULL;
+    q->rt = NULL;
+  }
+}
+
 // rt:call(verb, args) -> request
 int duro__request_call(lua_State *L) {
   duro__rt *rt = duro__rt_check(L, "call");

@@ -131,10 +131,10 @@ static int rt_step(lua_State *L) {
   if (duro__jobs_inside(rt)) {
     return duro__host_blame(L, rt->host, "rt:step cannot be called inside an activity of its runtime");
   }
-  duro__jobs_quiet(rt);
-  duro__request_bury(rt);
   duro_error *err = NULL;
   duro__entry entry = duro__rt_enter(L, rt, "step");
+  duro__jobs_quiet(rt);
+  duro__request_bury(rt);
   duro_code code = duro_step(rt->core, duro__jobs_limit_wait(rt, timeout_ms), &turns, &err);
   duro__rt_leave(rt, entry);
   if (code) return duro__error_return(L, rt->host, code, err);
@@ -226,6 +226,14 @@ static void unref_callbacks(lua_State *L, duro__rt *rt) {
 // Activities end first, while their jobs still exist; then the requests; then the core, which ends the
 // orchestrations. After a fork only the core's memory is given back: threads and locks are the parent's.
 static void close_runtime(lua_State *L, duro__rt *rt) {
+  if (rt->pid != getpid()) {
+    rt->host->L = L;
+    duro__jobs_forget(rt);
+    duro__request_forget_all(rt);
+    duro_close(rt->core);
+    rt->core = NULL;
+    return;
+  }
   duro__host *h = rt->host;
   lua_State *outer = h->L;
   duro_runtime *core = rt->core;

@@ -27,6 +27,7 @@ struct duro__rt {
   int in_core;        // the core of this runtime is on the C stack
   duro__lua_request *requests;
   duro__attempt *attempts; // those under way
+  duro__runner *awaiting;  // those whose activity waits for a request
   duro__attempt *orphans;  // to be failed at the next quiet moment
   int attempt_count;
   duro_request **dead; // requests to be freed at the next quiet moment
@@ -70,6 +71,8 @@ void duro__request_init(lua_State *L, duro__host *h);
 int duro__request_call(lua_State *L); // rt:call
 duro__lua_request *duro__request_at(duro__host *h, lua_State *L, int index);
 void duro__request_close_all(duro__rt *rt);
+void duro__request_forget_all(duro__rt *rt); // after a fork
 void duro__request_bury(duro__rt *rt);
+void duro__jobs_request_gone(duro__runner *r); // jobs.c: what it waits for was freed
 
 #endif

@@ -244,18 +244,22 @@ static int task_tostring(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"done", task_done},
     {"cancel", task_cancel},
-    {"wait_", task_wait},
-    {"take_", task_take},
     {NULL, NULL},
 };
 
+static const luaL_Reg functions[] = {
+    {"task_wait", task_wait}, {"task_take", task_take}, {NULL, NULL}};
+
+// At the top: core.ops; it also gets the table of methods, for task.lua to complete.
 void duro__task_init(lua_State *L, duro__host *h) {
+  int ops = lua_gettop(L);
+  duro__host_functions(L, h, functions);
   h->task_mt = duro__host_metatable(L, "duro.task", &h->task_mt_ref);
   lua_newtable(L);
   duro__host_functions(L, h, methods);
   lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "__index");
-  lua_setfield(L, LUA_REGISTRYINDEX, "duro.task_methods");
+  lua_setfield(L, ops, "task_methods");
+  lua_setfield(L, -2, "__index");
   const luaL_Reg meta[] = {{"__gc", task_collect}, {"__tostring", task_tostring}, {NULL, NULL}};
   duro__host_functions(L, h, meta);
   lua_pushliteral(L, "duro.task");

@@ -24,6 +24,7 @@
   X(ACTIVITY_COMPLETED, "activity_completed", A)                                                   \
   X(ACTIVITY_FAILED, "activity_failed", A)                                                         \
   X(ACTIVITY_RETRY_SCHEDULED, "activity_retry_scheduled", A)                                       \
+  X(ACTIVITY_DEFERRED, "activity_deferred", A) /* ended without a result: a token brings it */       \
   X(ACTIVITY_CANCELLED, "activity_cancelled", C)                                                   \
   X(TIMER_CREATED, "timer_created", C)                                                             \
   X(TIMER_FIRED, "timer_fired", A)                                                                 \

@@ -77,6 +77,10 @@ static bool admit_activity_failed(duro__exec *x, duro_event *e) {
   return true;
 }
 
+static bool admit_activity_deferred(duro__exec *x, duro_event *e) {
+  return admitted_activity(x, e) != NULL;
+}
+
 static bool admit_timer_fired(duro__exec *x, duro_event *e) {
   if (!duro__source(x, e)) return false;
   x->timers_fired++;
@@ -127,6 +131,7 @@ static admit *const admitters[DURO_EVENT_KIND_COUNT] = {
     [DURO_EVENT_ORCHESTRATION_STARTED] = admit_started,
     [DURO_EVENT_ACTIVITY_COMPLETED] = admit_activity_completed,
     [DURO_EVENT_ACTIVITY_FAILED] = admit_activity_failed,
+    [DURO_EVENT_ACTIVITY_DEFERRED] = admit_activity_deferred,
     [DURO_EVENT_TIMER_FIRED] = admit_timer_fired,
     [DURO_EVENT_SUB_ORCHESTRATION_COMPLETED] = admit_child,
     [DURO_EVENT_SUB_ORCHESTRATION_FAILED] = admit_child,

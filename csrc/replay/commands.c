@@ -55,14 +55,14 @@ duro_code duro_turn_activity(duro_turn *t, duro_str name, duro_str input, duro_s
   if (!code) code = check_payload("the activity's input", input, err);
   if (!code) code = check_payload("the activity's options", options, err);
   if (code) return code;
-  duro_event e = {.kind = DURO_EVENT_ACTIVITY_SCHEDULED,
-                  .name = name, .input = input, .options = options};
+  duro_event e = {
+      .kind = DURO_EVENT_ACTIVITY_SCHEDULED, .name = name, .input = input, .options = options};
   code = duro__issue(x, &e, err);
   if (code) return code;
   *task = e.id;
   if (x->replaying) return DURO_OK;
-  return duro__effect_start(x, DURO__START_JOB, duro__open_find(x, e.id))
-             ? duro__break_oom(x, err) : DURO_OK;
+  return duro__effect_start(x, DURO__START_JOB, duro__open_find(x, e.id)) ? duro__break_oom(x, err)
+                                                                          : DURO_OK;
 }
 
 duro_code duro_turn_timer(duro_turn *t, int64_t fire_at_ms, int64_t delay_ms, int64_t *task,
@@ -70,8 +70,7 @@ duro_code duro_turn_timer(duro_turn *t, int64_t fire_at_ms, int64_t delay_ms, in
   duro__exec *x = duro__exec_of(t);
   duro_code code = duro__may_add(x, err);
   if (code) return code;
-  duro_event e = {.kind = DURO_EVENT_TIMER_CREATED,
-                  .fire_at_ms = fire_at_ms, .delay_ms = delay_ms};
+  duro_event e = {.kind = DURO_EVENT_TIMER_CREATED, .fire_at_ms = fire_at_ms, .delay_ms = delay_ms};
   code = duro__issue(x, &e, err);
   if (!code) *task = e.id;
   return code;
@@ -109,8 +108,8 @@ static duro_code child_id(duro__exec *x, duro_str *id, duro_error **err) {
   return duro__check_size("the child's id", *id, DURO_MAX_DERIVED_ID_BYTES, err);
 }
 
-duro_code duro_turn_child(duro_turn *t, duro_str name, duro_str version, duro_str id, duro_str input,
-                          duro_str options, int64_t *task, duro_error **err) {
+duro_code duro_turn_child(duro_turn *t, duro_str name, duro_str version, duro_str id,
+                          duro_str input, duro_str options, int64_t *task, duro_error **err) {
   duro__exec *x = duro__exec_of(t);
   duro_code code = duro__may_add(x, err);
   if (!code) code = check_orchestration(name, version, id, input, err);
@@ -118,24 +117,32 @@ duro_code duro_turn_child(duro_turn *t, duro_str name, duro_str version, duro_st
   if (!code && !id.p) code = child_id(x, &id, err);
   if (code) return code;
   duro_event e = {.kind = DURO_EVENT_SUB_ORCHESTRATION_SCHEDULED,
-                  .name = name, .version = version, .instance = id,
-                  .input = input, .options = options};
+                  .name = name,
+                  .version = version,
+                  .instance = id,
+                  .input = input,
+                  .options = options};
   code = duro__issue(x, &e, err);
   if (code) return code;
   *task = e.id;
   if (x->replaying) return DURO_OK;
   return duro__effect_start(x, DURO__START_CHILD, duro__open_find(x, e.id))
-             ? duro__break_oom(x, err) : DURO_OK;
+             ? duro__break_oom(x, err)
+             : DURO_OK;
 }
 
 // --- Giving tasks up ---
 
 static duro_event_kind cancelled_kind(duro__open_kind kind) {
   switch (kind) {
-  case DURO__OPEN_ACTIVITY: return DURO_EVENT_ACTIVITY_CANCELLED;
-  case DURO__OPEN_TIMER: return DURO_EVENT_TIMER_CANCELLED;
-  case DURO__OPEN_WAIT: return DURO_EVENT_EVENT_SUBSCRIPTION_CANCELLED;
-  case DURO__OPEN_CHILD: return DURO_EVENT_SUB_ORCHESTRATION_CANCELLED;
+  case DURO__OPEN_ACTIVITY:
+    return DURO_EVENT_ACTIVITY_CANCELLED;
+  case DURO__OPEN_TIMER:
+    return DURO_EVENT_TIMER_CANCELLED;
+  case DURO__OPEN_WAIT:
+    return DURO_EVENT_EVENT_SUBSCRIPTION_CANCELLED;
+  case DURO__OPEN_CHILD:
+    return DURO_EVENT_SUB_ORCHESTRATION_CANCELLED;
   }
   return DURO_EVENT_NONE;
 }
@@ -196,8 +203,8 @@ static void detached_id(duro__exec *x, char out[DURO_UUID_SIZE]) {
   duro_buf_free(&seed);
 }
 
-duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_str id, duro_str input,
-                          duro_str *id_out, duro_error **err) {
+duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_str id,
+                          duro_str input, duro_str *id_out, duro_error **err) {
   duro__exec *x = duro__exec_of(t);
   char made[DURO_UUID_SIZE];
   duro_code code = duro__may_add(x, err);
@@ -209,7 +216,10 @@ duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_st
     id = duro_str_from(made);
   }
   duro_event e = {.kind = DURO_EVENT_ORCHESTRATION_CHAINED,
-                  .name = name, .version = version, .instance = id, .input = input};
+                  .name = name,
+                  .version = version,
+                  .instance = id,
+                  .input = input};
   code = duro__issue(x, &e, err);
   if (code) return code;
   *id_out = duro__keep(x, e.instance);
@@ -225,8 +235,8 @@ duro_code duro_turn_raise(duro_turn *t, duro_str instance_id, duro_str event_nam
   if (!code) code = duro__check_id("event", event_name, DURO_MAX_NAME_BYTES, err);
   if (!code) code = check_payload("the event's data", data, err);
   if (code) return code;
-  duro_event e = {.kind = DURO_EVENT_EVENT_SENT,
-                  .name = event_name, .instance = instance_id, .input = data};
+  duro_event e = {
+      .kind = DURO_EVENT_EVENT_SENT, .name = event_name, .instance = instance_id, .input = data};
   code = duro__issue(x, &e, err);
   if (code) return code;
   return duro__effect_send(x, DURO__SEND_EVENT, &e) ? duro__break_oom(x, err) : DURO_OK;

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#define ARITY 4
+#define ARITY        4
 #define FIRST_PLACES 2
 
 static bool before(const duro__entry *a, const duro__entry *b) {
@@ -58,6 +58,9 @@ static int64_t earliest(const duro__entry *e) {
   if (o->kind != DURO__OPEN_ACTIVITY) return DURO_NEVER;
   int64_t due_ms = e->whole_due_ms;
   if (o->state == DURO__STATE_BACKING_OFF && o->fire_at_ms < due_ms) due_ms = o->fire_at_ms;
+  if (o->state == DURO__STATE_DEFERRED && o->fire_at_ms && o->fire_at_ms < due_ms) {
+    due_ms = o->fire_at_ms;
+  }
   if (o->volatile_due_ms && o->volatile_due_ms < due_ms) due_ms = o->volatile_due_ms;
   return due_ms;
 }
@@ -89,10 +92,22 @@ int64_t duro__exec_next_due_ms(const duro__exec *x) {
   return x->due_count ? x->due[0]->due_ms : DURO_NEVER;
 }
 
+// The entry on top that is due. The runtime sets WAITING and RUNNING in entries by itself (a job found
+// again after a load), so what stands there may be out of date: then it moves, and the next is looked at.
+static duro__entry *due_now(duro__exec *x, int64_t now_ms) {
+  while (x->due_count && x->due[0]->due_ms <= now_ms) {
+    duro__entry *e = x->due[0];
+    int64_t due_ms = e->due_ms;
+    duro__open_sync(x, e);
+    if (e->due_ms == due_ms) return e;
+  }
+  return NULL;
+}
+
 duro__due_kind duro__exec_take_due(duro__exec *x, int64_t now_ms, int64_t *task, bool *whole) {
+  duro__entry *e = due_now(x, now_ms);
   *whole = false;
-  if (!x->due_count || x->due[0]->due_ms > now_ms) return DURO__DUE_NONE;
-  duro__entry *e = x->due[0];
+  if (!e) return DURO__DUE_NONE;
   *task = e->open.id;
   if (e->open.kind == DURO__OPEN_TIMER) {
     e->taken = true;
@@ -108,6 +123,11 @@ duro__due_kind duro__exec_take_due(duro__exec *x, int64_t now_ms, int64_t *task,
   }
   if (e->open.volatile_due_ms && e->open.volatile_due_ms <= now_ms) {
     e->open.volatile_due_ms = 0;
+    duro__due_update(x, e);
+    return DURO__DUE_TIMEOUT;
+  }
+  if (e->open.state == DURO__STATE_DEFERRED) {
+    e->open.fire_at_ms = 0;
     duro__due_update(x, e);
     return DURO__DUE_TIMEOUT;
   }

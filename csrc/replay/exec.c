@@ -135,6 +135,12 @@ duro__open *duro__exec_open_next(duro__exec *x, int64_t after_id) {
   return e ? &e->open : NULL;
 }
 
+duro_code duro__exec_set_heartbeat(duro__exec *x, int64_t task, duro_str details,
+                                   duro_error **err) {
+  duro__entry *e = duro__open_find(x, task);
+  return !e || duro__own(&e->open.heartbeat, details) ? DURO_OK : duro_fail_oom(err);
+}
+
 void *duro__exec_program(const duro__exec *x) { return x->program; }
 int64_t duro__exec_last_event_id(const duro__exec *x) { return x->last_id; }
 int64_t duro__exec_execution_id(const duro__exec *x) { return x->start.execution_id; }

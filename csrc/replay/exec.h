@@ -40,6 +40,7 @@ typedef enum duro__open_state {
   DURO__STATE_WAITING,     // timer, wait, child; an activity whose job waits to run
   DURO__STATE_RUNNING,     // an activity whose job runs (set by the runtime; not in history)
   DURO__STATE_BACKING_OFF, // an activity between attempts
+  DURO__STATE_DEFERRED,    // an activity whose result a token will bring; fire_at: its attempt's timeout
   DURO__STATE_BOUND,       // a wait that has an event nobody has looked at yet
 } duro__open_state;
 
@@ -131,7 +132,7 @@ void duro__exec_hold_begin(duro__exec *x);
 // Applies one arrival (an event of group A without id). *recorded: false when it changed nothing
 // (late, duplicate, unknown source, after the end). Kinds and what they need:
 //   orchestration_started (everything), activity_completed {source, output},
-//   activity_failed {source, error, attempt, lost}: becomes activity_retry_scheduled while the policy
+//   activity_deferred {source, attempt, fire_at_ms}, activity_failed {source, error, attempt, lost}: becomes activity_retry_scheduled while the policy
 //     allows; `lost` never uses up an attempt, timer_fired {source}, event_received {name, input, dedup_id},
 //   sub_orchestration_completed/failed {source, output/error}, cancel_requested {reason},
 //   orchestration_terminated {reason}, orchestration_failed {error} (the whole instance's timeout),

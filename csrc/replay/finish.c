@@ -46,9 +46,10 @@ duro_code duro_turn_fail(duro_turn *t, duro_str error, duro_error **err) {
   if (!error.n) error = DURO_STR("{\"code\":\"failed\",\"message\":\"the code failed\"}");
   if (error.n > DURO_MAX_PAYLOAD_BYTES) {
     x->scratch.n = 0;
-    duro_buf_printf(&x->scratch,
-                    "{\"code\":\"too_large\",\"message\":\"the error has %zu bytes of at most %d\"}",
-                    error.n, DURO_MAX_PAYLOAD_BYTES);
+    duro_buf_printf(
+        &x->scratch,
+        "{\"code\":\"too_large\",\"message\":\"the error has %zu bytes of at most %d\"}", error.n,
+        DURO_MAX_PAYLOAD_BYTES);
     error = duro_buf_str(&x->scratch);
   }
   duro_event e = {.kind = DURO_EVENT_ORCHESTRATION_FAILED, .error = error};
@@ -72,6 +73,8 @@ duro_code duro_turn_continue_as_new(duro_turn *t, duro_str input, duro_str versi
                      bytes, DURO_MAX_CARRY_BYTES);
   }
   duro_event e = {.kind = DURO_EVENT_ORCHESTRATION_CONTINUED_AS_NEW,
-                  .input = input, .version = version, .reason = reason};
+                  .input = input,
+                  .version = version,
+                  .reason = reason};
   return finish(x, &e, err);
 }

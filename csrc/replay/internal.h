@@ -28,6 +28,7 @@ struct duro__entry {
   uint32_t heap_place;  // 1 + its index in the due heap; 0 = not there
   uint32_t start_turn;  // the turn whose effects hold its START_JOB or START_CHILD ...
   uint32_t start_place; // ... and the index there
+  bool local_job;       // it is counted in the exec's local_jobs
   bool taken;           // a timer that duro__exec_take_due gave away
   bool told;            // a bound wait whose completion the program has had
   duro__entry *prev_waiter, *next_waiter; // waits of one name that have no event yet
@@ -75,7 +76,7 @@ typedef struct duro__box_list {
 
 typedef struct duro__mailbox {
   duro__box_list holding, waiting;
-  duro_map by_name; // all boxes, once they are too many to walk through
+  duro_map by_name;              // all boxes, once they are too many to walk through
   size_t mail_bytes, mail_count; // also of those that waits hold
 } duro__mailbox;
 
@@ -162,9 +163,9 @@ struct duro__exec {
   // The turn that runs, or ran last.
   uint32_t turn_number;
   int64_t turn_first_id, turn_events;
-  duro_buf out;       // its events
-  duro_buf scratch;   // texts made for one event
-  duro_arena arena;   // texts of effects and of the end
+  duro_buf out;     // its events
+  duro_buf scratch; // texts made for one event
+  duro_arena arena; // texts of effects and of the end
   duro__effect *effects;
   size_t effect_count, effect_capacity, effects_dropped;
   bool custom_status_changed, attributes_changed;
@@ -173,20 +174,16 @@ struct duro__exec {
   duro_event *next_start; // in the arena; NULL = none
 };
 
-static inline duro__exec *duro__exec_of(const duro_turn *t) {
-  return (duro__exec *)(uintptr_t)t;
-}
-static inline duro_turn *duro__turn_of(duro__exec *x) {
-  return (duro_turn *)x;
-}
+static inline duro__exec *duro__exec_of(const duro_turn *t) { return (duro__exec *)(uintptr_t)t; }
+static inline duro_turn *duro__turn_of(duro__exec *x) { return (duro_turn *)x; }
 static inline int64_t duro__add_ms(int64_t at_ms, int64_t more_ms) {
   return more_ms > 0 && at_ms > DURO_NEVER - more_ms ? DURO_NEVER : at_ms + more_ms;
 }
 
 // The reason in an orchestration_started whose code was held back (duro__exec_hold_begin), so that
 // replay holds it back too; and the one in an orchestration_failed that the core decided.
-#define DURO_HELD_REASON DURO_STR("held back")
-#define DURO_TIMEOUT_REASON DURO_STR("timeout")
+#define DURO_HELD_REASON       DURO_STR("held back")
+#define DURO_TIMEOUT_REASON    DURO_STR("timeout")
 #define DURO_CANCELLED_MESSAGE "the instance was cancelled"
 
 // --- exec.c ---
@@ -207,12 +204,14 @@ bool duro__needs_source(const duro_event *e);
 duro__entry *duro__source(duro__exec *x, const duro_event *e);
 
 // --- open.c ---
-// Opens a task. `queue` is the raw member of its options. NULL when memory is out.
+// Opens the task that the event schedules. NULL when memory is out.
 duro__entry *duro__open_add(duro__exec *x, duro__open_kind kind, const duro_event *e);
 duro__entry *duro__open_find(const duro__exec *x, int64_t task);
 duro__entry *duro__open_after(const duro__exec *x, int64_t id);
 void duro__open_remove(duro__exec *x, duro__entry *e); // from everywhere but its box
 void duro__open_set_state(duro__exec *x, duro__entry *e, duro__open_state state);
+// Brings counts and due time up to a state that the runtime has set in the entry itself.
+void duro__open_sync(duro__exec *x, duro__entry *e);
 void duro__open_clear(duro__exec *x); // the waits' boxes forget them, and held events are gone
 
 // --- due.c ---

@@ -28,9 +28,7 @@ static size_t lower_bound(const duro__kv *kv, duro_str key, bool *found) {
   return low;
 }
 
-static size_t size_of(const duro__kv_entry *e) {
-  return sizeof *e + e->key.n + e->value.n + 2;
-}
+static size_t size_of(const duro__kv_entry *e) { return sizeof *e + e->key.n + e->value.n + 2; }
 
 static duro__kv_entry *new_entry(duro_str key, duro_str value) {
   duro__kv_entry *e = malloc(sizeof *e + key.n + value.n + 2);

@@ -51,9 +51,7 @@ typedef struct attribute {
   duro_str value; // JSON; of a changed one the last that was given; "null" = removed
 } attribute;
 
-static bool is_scalar(duro_str value) {
-  return value.n && value.p[0] != '{' && value.p[0] != '[';
-}
+static bool is_scalar(duro_str value) { return value.n && value.p[0] != '{' && value.p[0] != '['; }
 
 static duro_code check(const attribute *a, duro_error **err) {
   char why[128];

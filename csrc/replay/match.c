@@ -33,8 +33,8 @@ static char *described(const duro_event *e) {
 
 // A value's fingerprint, in which the order of an object's members does not count.
 typedef struct level {
-  uint64_t sum;  // of an array: a chain; of an object: a sum over its members
-  uint64_t key;  // of the member that is being read
+  uint64_t sum; // of an array: a chain; of an object: a sum over its members
+  uint64_t key; // of the member that is being read
   bool object;
 } level;
 
@@ -154,10 +154,10 @@ static duro_code differ(duro__exec *x, const duro_event *h, const duro_event *e,
   duro__describe(h, &b);
   duro_buf_printf(&b, " has another %s now", what);
   if (input) {
-    duro_buf_printf(&b, ": %.*s, was %.*s", e->input.n < SHOWN_BYTES ? (int)e->input.n : SHOWN_BYTES,
-                    e->input.p ? e->input.p : "",
-                    h->input.n < SHOWN_BYTES ? (int)h->input.n : SHOWN_BYTES,
-                    h->input.p ? h->input.p : "");
+    duro_buf_printf(
+        &b, ": %.*s, was %.*s", e->input.n < SHOWN_BYTES ? (int)e->input.n : SHOWN_BYTES,
+        e->input.p ? e->input.p : "", h->input.n < SHOWN_BYTES ? (int)h->input.n : SHOWN_BYTES,
+        h->input.p ? h->input.p : "");
   }
   duro_buf_add_char(&b, 0);
   if (!b.oom) x->config.log(x->config.log_user, "warn", b.p);

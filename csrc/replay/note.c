@@ -40,8 +40,7 @@ static void seed(duro__exec *x) {
 
 static duro_code note_started(duro__exec *x, const duro_event *e, duro_error **err) {
   duro_program_start *s = &x->start;
-  char *text =
-      malloc(e->name.n + e->version.n + e->parent.n + e->run_id.n + e->input.n + 5);
+  char *text = malloc(e->name.n + e->version.n + e->parent.n + e->run_id.n + e->input.n + 5);
   if (!text) return duro__break_oom(x, err);
   x->start_text = text;
   s->name = put_text(&text, e->name);
@@ -86,6 +85,16 @@ static duro_code note_retry(duro__exec *x, const duro_event *e, duro_error **err
   o->fire_at_ms = e->fire_at_ms;
   duro__open_set_state(x, task,
                        e->fire_at_ms > e->at_ms ? DURO__STATE_BACKING_OFF : DURO__STATE_WAITING);
+  return DURO_OK;
+}
+
+static duro_code note_deferred(duro__exec *x, const duro_event *e) {
+  duro__entry *task = duro__source(x, e);
+  if (!task) return DURO_OK;
+  task->open.volatile_due_ms = 0;
+  task->open.lost_in_a_row = 0;
+  task->open.fire_at_ms = e->fire_at_ms;
+  duro__open_set_state(x, task, DURO__STATE_DEFERRED);
   return DURO_OK;
 }
 
@@ -210,6 +219,8 @@ static duro_code fold(duro__exec *x, const duro_event *e, duro_error **err) {
     return note_opened(x, DURO__OPEN_CHILD, e, err);
   case DURO_EVENT_ACTIVITY_RETRY_SCHEDULED:
     return note_retry(x, e, err);
+  case DURO_EVENT_ACTIVITY_DEFERRED:
+    return note_deferred(x, e);
   case DURO_EVENT_ACTIVITY_COMPLETED:
   case DURO_EVENT_ACTIVITY_FAILED:
   case DURO_EVENT_ACTIVITY_CANCELLED:
@@ -259,6 +270,7 @@ static bool closes(duro_event_kind kind, duro__open_kind *open) {
   case DURO_EVENT_ACTIVITY_COMPLETED:
   case DURO_EVENT_ACTIVITY_FAILED:
   case DURO_EVENT_ACTIVITY_RETRY_SCHEDULED:
+  case DURO_EVENT_ACTIVITY_DEFERRED:
   case DURO_EVENT_ACTIVITY_CANCELLED:
     *open = DURO__OPEN_ACTIVITY;
     return true;

@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 
-#define FIRST_SLOTS 2
+#define FIRST_SLOTS     2
 #define SPARE_MAX_BYTES 1024 // a larger block is not kept for the next task
 
 // --- The array ---
@@ -92,8 +92,13 @@ static duro__entry *take_block(duro__open_set *s, size_t size) {
   return e;
 }
 
-static void give_block(duro__open_set *s, duro__entry *e) {
+static void free_owned(duro__entry *e) {
   free((char *)e->open.last_error.p);
+  free((char *)e->open.heartbeat.p);
+}
+
+static void give_block(duro__open_set *s, duro__entry *e) {
+  free_owned(e);
   s->bytes -= e->size;
   if (!s->spare && e->size <= SPARE_MAX_BYTES) {
     s->spare = e;
@@ -138,8 +143,7 @@ static void fill(duro__entry *e, duro__open_kind kind, const duro_event *from, d
   o->attempt = kind == DURO__OPEN_ACTIVITY ? 1 : 0;
   e->whole_due_ms = DURO_NEVER;
   e->due_ms = DURO_NEVER;
-  int64_t timeout_ms =
-      from->options.n ? duro_json_member_int(from->options, "timeout_ms", 0) : 0;
+  int64_t timeout_ms = from->options.n ? duro_json_member_int(from->options, "timeout_ms", 0) : 0;
   if (timeout_ms <= 0) return;
   o->deadline_ms = duro__add_ms(from->at_ms, timeout_ms);
   if (kind == DURO__OPEN_ACTIVITY) e->whole_due_ms = o->deadline_ms;
@@ -147,7 +151,7 @@ static void fill(duro__entry *e, duro__open_kind kind, const duro_event *from, d
 
 static bool is_local_job(const duro__entry *e) {
   return e->open.kind == DURO__OPEN_ACTIVITY && !e->open.queue.p &&
-         e->open.state != DURO__STATE_BACKING_OFF;
+         e->open.state != DURO__STATE_BACKING_OFF && e->open.state != DURO__STATE_DEFERRED;
 }
 
 static bool has_times(duro__open_kind kind) {
@@ -156,8 +160,7 @@ static bool has_times(duro__open_kind kind) {
 
 duro__entry *duro__open_add(duro__exec *x, duro__open_kind kind, const duro_event *from) {
   duro_buf unescaped = {0};
-  duro_str queue =
-      kind == DURO__OPEN_ACTIVITY ? read_queue(from->options, &unescaped) : DURO_NONE;
+  duro_str queue = kind == DURO__OPEN_ACTIVITY ? read_queue(from->options, &unescaped) : DURO_NONE;
   size_t size = sizeof(duro__entry) + from->name.n + from->version.n + from->instance.n +
                 from->input.n + from->options.n + queue.n + 6;
   duro__entry *e = NULL;
@@ -170,27 +173,30 @@ duro__entry *duro__open_add(duro__exec *x, duro__open_kind kind, const duro_even
     x->open.count++;
     x->due_wanted += has_times(kind);
     x->open_count[kind]++;
-    x->local_jobs += is_local_job(e);
-    duro__due_update(x, e);
+    duro__open_sync(x, e);
   }
   duro_buf_free(&unescaped);
   return e;
 }
 
-void duro__open_set_state(duro__exec *x, duro__entry *e, duro__open_state state) {
-  bool was_bound = e->open.state == DURO__STATE_BOUND;
-  x->local_jobs -= is_local_job(e);
-  e->open.state = state;
-  x->local_jobs += is_local_job(e);
-  if (was_bound) x->open_count[e->open.kind]++;
-  if (state == DURO__STATE_BOUND) x->open_count[e->open.kind]--;
+void duro__open_sync(duro__exec *x, duro__entry *e) {
+  x->local_jobs -= e->local_job;
+  e->local_job = is_local_job(e);
+  x->local_jobs += e->local_job;
   duro__due_update(x, e);
+}
+
+void duro__open_set_state(duro__exec *x, duro__entry *e, duro__open_state state) {
+  if (e->open.state == DURO__STATE_BOUND) x->open_count[e->open.kind]++;
+  if (state == DURO__STATE_BOUND) x->open_count[e->open.kind]--;
+  e->open.state = state;
+  duro__open_sync(x, e);
 }
 
 void duro__open_remove(duro__exec *x, duro__entry *e) {
   duro__due_remove(x, e);
   x->due_wanted -= has_times(e->open.kind);
-  x->local_jobs -= is_local_job(e);
+  x->local_jobs -= e->local_job;
   if (e->open.state != DURO__STATE_BOUND) x->open_count[e->open.kind]--;
   close_slot(&x->open, e->open.id);
   give_block(&x->open, e);
@@ -203,7 +209,7 @@ void duro__open_clear(duro__exec *x) {
     duro__entry *e = s->slots[at].entry;
     if (!e) continue;
     if (e->mail) duro__mail_taken(x, e);
-    free((char *)e->open.last_error.p);
+    free_owned(e);
     free(e);
   }
   s->begin = s->end = s->count = s->bytes = 0;

@@ -75,8 +75,8 @@ static duro_code begin(duro__exec *x, duro_error **err) {
 static duro_code step(duro__exec *x, const duro_completion *completion, duro_error **err) {
   if (!x->program) return DURO_OK;
   x->stepping = true;
-  duro_code code = x->config.program->step(x->config.host, x->program, duro__turn_of(x),
-                                           completion, err);
+  duro_code code =
+      x->config.program->step(x->config.host, x->program, duro__turn_of(x), completion, err);
   return after_step(x, code, err);
 }
 

@@ -62,7 +62,8 @@ static bool is_listed(duro_str list, duro_str code, duro_arena *arena) {
   if (!list.n || duro_json_next(&r) != DURO_JSON_BEGIN_ARRAY) return false;
   for (;;) {
     duro_json_type type = duro_json_next(&r);
-    if (type == DURO_JSON_END_ARRAY || type == DURO_JSON_ERROR || type == DURO_JSON_END) return false;
+    if (type == DURO_JSON_END_ARRAY || type == DURO_JSON_ERROR || type == DURO_JSON_END)
+      return false;
     if (type == DURO_JSON_STRING && duro_str_equal(duro_json_text(&r, arena), code)) return true;
   }
 }
@@ -90,7 +91,8 @@ static bool copy_members(duro_buf *b, duro_str error) {
   while (duro_json_next(&r) == DURO_JSON_KEY) {
     duro_str key = r.text, value;
     if (!duro_json_skip(&r, &value)) break;
-    if (duro_str_equal(key, DURO_STR("name")) || duro_str_equal(key, DURO_STR("attempts"))) continue;
+    if (duro_str_equal(key, DURO_STR("name")) || duro_str_equal(key, DURO_STR("attempts")))
+      continue;
     has_code |= duro_str_equal(key, DURO_STR("code"));
     duro_buf_add_char(b, '"');
     duro_buf_add_str(b, key);

@@ -41,7 +41,8 @@ duro_code duro_turn_kv_set(duro_turn *t, duro_str key, duro_str value, duro_erro
   if (!code) code = duro__check_size("the value", value, DURO_MAX_KV_VALUE_BYTES, err);
   if (code) return code;
   duro_event e = {.kind = value.p ? DURO_EVENT_KV_SET : DURO_EVENT_KV_CLEARED,
-                  .name = key.p ? key : DURO_STR(""), .input = value};
+                  .name = key.p ? key : DURO_STR(""),
+                  .input = value};
   return duro__issue(x, &e, err);
 }
 
@@ -90,8 +91,7 @@ duro_code duro_turn_side_effect_record(duro_turn *t, duro_str value, duro_error 
     return duro_fail(err, x->broken ? x->broken : DURO_INVALID_ARGUMENT,
                      "there is no side effect to record");
   }
-  duro_code code =
-      duro__check_size("the side effect's value", value, DURO_MAX_PAYLOAD_BYTES, err);
+  duro_code code = duro__check_size("the side effect's value", value, DURO_MAX_PAYLOAD_BYTES, err);
   if (code) return code;
   x->side_effect_open = false;
   duro_event e = {.kind = DURO_EVENT_SIDE_EFFECT_RECORDED, .output = value};
@@ -109,8 +109,8 @@ duro_code duro_turn_patched(duro_turn *t, duro_str patch_id, bool *patched, duro
     return DURO_OK;
   }
   const duro_event *h = duro__at_cursor(x);
-  if (x->replaying && !(h && h->kind == DURO_EVENT_PATCH_MARKER &&
-                        duro_str_equal(h->name, patch_id))) {
+  if (x->replaying &&
+      !(h && h->kind == DURO_EVENT_PATCH_MARKER && duro_str_equal(h->name, patch_id))) {
     return DURO_OK;
   }
   duro_event e = {.kind = DURO_EVENT_PATCH_MARKER, .name = patch_id};

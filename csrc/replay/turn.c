@@ -71,9 +71,8 @@ void duro__exec_turn_end(duro__exec *x, duro__turn_result *out) {
   if (!x->broken && !x->out.oom) return;
   // A broken turn leaves nothing: its exec is dropped.
   duro__break(x, DURO_OUT_OF_MEMORY);
-  *out = (duro__turn_result){.first_event_id = x->turn_first_id,
-                             .events = DURO_STR("[]"),
-                             .status = duro__exec_status(x)};
+  *out = (duro__turn_result){
+      .first_event_id = x->turn_first_id, .events = DURO_STR("[]"), .status = duro__exec_status(x)};
 }
 
 duro_code duro__record(duro__exec *x, duro_event *e, duro_error **err) {

@@ -56,7 +56,7 @@ void duro__batch_touch(duro_runtime *rt, duro__batch *b, duro__instance *i) {
 }
 
 void duro__batch_answer(duro_runtime *rt, duro__batch *b, duro_request *r) {
-  (void)rt;
+  duro__request_joins(rt, b, r);
   duro_request **slot = duro__vec_push(&b->requests);
   if (slot) *slot = r;
   else b->poisoned = true;

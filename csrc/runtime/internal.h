@@ -70,6 +70,7 @@ struct duro__instance {
   bool ready;        // in the ready queue
   bool needs_insert; // its row is not in any batch yet
   bool gone;         // ended or deleted: leaves memory with its last batch
+  bool deleted;      // that batch deletes its row
   bool doomed;       // touched by a failed batch: to be dropped and loaded again
   bool foreign_vm;   // the other VM began it: kept and managed, not run
   bool start_due;    // a pending one whose time has come

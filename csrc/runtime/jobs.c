@@ -190,7 +190,6 @@ static void sibling_remove(duro_job **list, duro_job *job) {
 
 static void job_free(duro_runtime *rt, duro_job *job) {
   leave_state(rt, job);
-  if (job->deferred) rt->jobs_idle--;
   if (job->instance) {
     sibling_remove(&job->instance->jobs, job);
     if (job->instance->exec && job->execution_id == job->instance->execution_id) {
@@ -272,7 +271,15 @@ static void deliver_result(duro_runtime *rt, duro_job *job, const duro_event *e)
 
 void duro_job_complete(duro_job *job, duro_str output) {
   duro_runtime *rt = job->rt;
-  duro_event e = {.kind = DURO_EVENT_ACTIVITY_COMPLETED, .source = job->task, .output = output};
+  duro_event e = {.kind = DURO_EVENT_ACTIVITY_COMPLETED,
+                  .source = job->task,
+                  .attempt = job->info.attempt,
+                  .output = output};
+  if (job->deferred) {
+    e.kind = DURO_EVENT_ACTIVITY_DEFERRED;
+    e.output = DURO_NONE;
+    e.fire_at_ms = job->attempt_deadline_ms;
+  }
   deliver_result(rt, job, &e);
   job_free(rt, job);
 }
@@ -392,6 +399,13 @@ void duro_job_await(duro_job *job, duro_request *request) {
   job->awaited = request;
   request->awaiting = job;
   if (request->done) duro__job_wake(job->rt, job);
+}
+
+duro_code duro_job_defer(duro_job *job, duro_buf *token, duro_error **err) {
+  duro__token_write(token, job->instance_key, job->execution_id, job->task, job->info.attempt);
+  if (token->oom) return duro_fail_oom(err);
+  job->deferred = true;
+  return DURO_OK;
 }
 
 // The attempt's and the heartbeat's timeout share one due time in the exec: the earlier one.

@@ -216,8 +216,9 @@ duro_code duro__owner_acquire(duro_runtime *rt, duro_error **err) {
 
 bool duro__owner_lives(duro_runtime *rt) {
   if (in_memory(rt)) return false;
-  char *path = lock_path(rt);
-  int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+  char host[256], *path = lock_path(rt);
+  int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  bool cannot_tell = fd < 0 && errno != ENOENT;
   free(path);
   if (fd >= 0) {
     bool held = lock_is_held(fd);
@@ -225,11 +226,11 @@ bool duro__owner_lives(duro_runtime *rt) {
     if (held) return true;
   }
   // No process here: perhaps one on another host.
-  char host[256];
   duro_arena arena = {0};
   duro_lease lease = {0};
   bool lives = duro__store_lease(rt->store, &arena, &lease, NULL) == DURO_OK && lease.epoch &&
-               !duro_str_equal(lease.host, host_name(host)) && lease.expires_at_ms > duro_clock_wall_ms();
+               (cannot_tell || !duro_str_equal(lease.host, host_name(host))) &&
+               lease.expires_at_ms > duro_clock_wall_ms();
   duro_arena_free(&arena);
   return lives;
 }

@@ -144,6 +144,14 @@ static void finish(duro_request *r) {
   if (r->row_id || r->abandoned) request_destroy(r);
 }
 
+// A row whose answer went down with its batch is as it was; and what was promised to its sender, who has
+// gone on, is not dropped because the store or memory failed. Both are taken again.
+static bool row_stays(const duro_request *r) {
+  if (r->row_stored) return true;
+  return r->row_deleted && (r->code == DURO_STORAGE || r->code == DURO_BUSY || r->code == DURO_LOCKED ||
+                            r->code == DURO_CLOSED || r->code == DURO_OUT_OF_MEMORY);
+}
+
 void duro__request_take_error(duro_request *r, duro_code code, duro_error *err) {
   if (r->done) {
     duro_error_free(err);
@@ -153,12 +161,11 @@ void duro__request_take_error(duro_request *r, duro_code code, duro_error *err) 
   r->code = code;
   r->error = err;
   r->again = NULL;
-  if (r->row_stored) { // its answer went down with its batch: the row is as before, and is taken again
+  if (r->row_id && row_stays(r)) {
     duro__served_again(r->rt, r->row_id);
     request_destroy(r);
     return;
   }
-  r->row_deleted = false;
   finish(r);
 }
 

@@ -163,40 +163,52 @@ static void prune_done(duro_runtime *rt, duro__command *c) {
   free(c);
 }
 
+static bool read_prune(duro_runtime *rt, duro_request *r, duro_str args, prune *out) {
+  duro_arena arena = {0};
+  duro_str id;
+  duro_instance_row row;
+  *out = (prune){.request = r};
+  bool fine =
+      duro__arg_object(r, args) &&
+      duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id) &&
+      duro__arg_int(r, args, "keep_last", 1, 1, &out->keep_last) &&
+      duro__arg_int(r, args, "completed_before_ms", 0, 0, &out->completed_before_ms) &&
+      duro__read_row(rt, r, id, &arena, &row);
+  if (fine) out->key = row.key;
+  duro_arena_free(&arena);
+  return fine;
+}
+
 // Past executions only, which nothing writes any more: so it needs no batch, only its turn on the store
 // thread.
 static void prune_folded(duro_request *r, void *user) {
+  (void)user;
   duro_runtime *rt = r->rt;
+  duro_buf args = r->again_args;
+  prune p;
+  r->again_args = (duro_buf){0};
+  bool fine = read_prune(rt, r, duro_buf_str(&args), &p);
+  duro_buf_free(&args);
+  if (!fine) return;
   duro__command *c = duro__command_new(prune_run, prune_done);
-  if (!c) {
-    free(user);
+  prune *own = malloc(sizeof *own);
+  if (!c || !own) {
+    free(c);
+    free(own);
     duro__fail_memory(r);
     return;
   }
-  c->subject = user;
+  *own = p;
+  c->subject = own;
   c->number = rt->epoch;
   duro__writer_push(rt, c);
 }
 
 void duro__verb_prune_executions(duro_runtime *rt, duro_request *r, duro_str args) {
-  duro_arena arena = {0};
-  duro_str id;
-  duro_instance_row row;
-  prune p = {.request = r};
-  bool fine =
-      duro__arg_object(r, args) &&
-      duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id) &&
-      duro__arg_int(r, args, "keep_last", 1, 1, &p.keep_last) &&
-      duro__arg_int(r, args, "completed_before_ms", 0, 0, &p.completed_before_ms) &&
-      duro__read_row(rt, r, id, &arena, &row);
-  if (fine) p.key = row.key;
-  duro_arena_free(&arena);
-  if (!fine) return;
-  prune *own = malloc(sizeof *own);
-  if (!own) {
-    duro__fail_memory(r);
-    return;
-  }
-  *own = p;
-  duro__when_folded(rt, r, prune_folded, own);
+  prune p;
+  if (!read_prune(rt, r, args, &p)) return;
+  duro_buf_clear(&r->again_args);
+  duro_buf_add_str(&r->again_args, args);
+  if (r->again_args.oom) duro__fail_memory(r);
+  else duro__when_folded(rt, r, prune_folded, NULL);
 }

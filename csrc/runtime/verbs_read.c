@@ -125,69 +125,64 @@ void duro__verb_bulk_status(duro_runtime *rt, duro_request *r, duro_str args) {
 
 // --- list_instances ---
 
-typedef struct listing {
-  duro_arena arena; // the query's texts
-  duro_buf args;
-  duro_list_query query;
-} listing;
+// Its slices live in the arguments and the arena.
+static bool read_query(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
+                       duro_list_query *out) {
+  int64_t most = rt->options.max_list_instances, limit;
+  *out = (duro_list_query){0};
+  if (!duro__arg_object(r, args)) return false;
+  if (!duro__arg_filter(r, duro__member(args, "filter"), arena, &out->filter)) return false;
+  if (!duro__arg_int(r, args, "limit", most, 1, &limit)) return false;
+  out->limit = (size_t)limit;
+  if (limit <= most) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "the limit is %lld, at most %lld is allowed",
+                     (long long)limit, (long long)most);
+  return false;
+}
 
-static void listing_free(listing *l) {
-  duro_arena_free(&l->arena);
-  duro_buf_free(&l->args);
-  free(l);
+static void add_rows(duro_buf *b, const duro_instance_rows *rows) {
+  duro_buf_clear(b);
+  duro_buf_add_lit(b, "{\"instances\":[");
+  for (size_t i = 0; i < rows->count; i++) {
+    if (i) duro_buf_add_char(b, ',');
+    duro__add_summary(b, &rows->items[i]);
+  }
+  duro_buf_add_char(b, ']');
+  if (rows->truncated) duro_buf_add_lit(b, ",\"truncated\":true");
+  duro_buf_add_char(b, '}');
 }
 
 static void list_folded(duro_request *r, void *user) {
-  listing *l = user;
+  (void)user;
   duro_arena arena = {0};
-  duro_instance_rows rows = {0};
-  duro_error *err = NULL;
-  duro_code code = duro__store_list(r->rt->store, &l->query, &arena, &rows, &err);
-  if (code) {
-    duro__fail_with(r, code, err);
-  } else {
-    duro_buf *b = &r->answer;
-    duro_buf_clear(b);
-    duro_buf_add_lit(b, "{\"instances\":[");
-    for (size_t i = 0; i < rows.count; i++) {
-      if (i) duro_buf_add_char(b, ',');
-      duro__add_summary(b, &rows.items[i]);
+  duro_buf args = r->again_args;
+  duro_list_query query;
+  r->again_args = (duro_buf){0};
+  if (read_query(r->rt, r, duro_buf_str(&args), &arena, &query)) {
+    duro_instance_rows rows = {0};
+    duro_error *err = NULL;
+    duro_code code = duro__store_list(r->rt->store, &query, &arena, &rows, &err);
+    if (code) {
+      duro__fail_with(r, code, err);
+    } else {
+      add_rows(&r->answer, &rows);
+      duro__request_durable(r);
     }
-    duro_buf_add_char(b, ']');
-    if (rows.truncated) duro_buf_add_lit(b, ",\"truncated\":true");
-    duro_buf_add_char(b, '}');
-    duro__request_durable(r);
   }
   duro_arena_free(&arena);
-  listing_free(l);
-}
-
-static bool read_limit(duro_runtime *rt, duro_request *r, duro_str args, listing *l) {
-  int64_t most = rt->options.max_list_instances, limit;
-  if (!duro__arg_int(r, args, "limit", most, 1, &limit)) return false;
-  if (limit > most) {
-    duro__request_fail(r, DURO_INVALID_ARGUMENT, "the limit is %lld, at most %lld is allowed",
-                       (long long)limit, (long long)most);
-    return false;
-  }
-  l->query.limit = (size_t)limit;
-  return true;
+  duro_buf_free(&args);
 }
 
 void duro__verb_list_instances(duro_runtime *rt, duro_request *r, duro_str args) {
-  listing *l = calloc(1, sizeof *l);
-  if (l) duro_buf_add_str(&l->args, args);
-  if (!l || l->args.oom) {
-    if (l) listing_free(l);
-    duro__fail_memory(r);
-    return;
+  duro_arena arena = {0};
+  duro_list_query query;
+  if (read_query(rt, r, args, &arena, &query)) { // refused at once, read again after the fold
+    duro_buf_clear(&r->again_args);
+    duro_buf_add_str(&r->again_args, args);
+    if (r->again_args.oom) duro__fail_memory(r);
+    else duro__when_folded(rt, r, list_folded, NULL);
   }
-  duro_str own = duro_buf_str(&l->args); // the filter's slices must live until the list is read
-  bool fine = duro__arg_object(r, own) &&
-              duro__arg_filter(r, duro__member(own, "filter"), &l->arena, &l->query.filter) &&
-              read_limit(rt, r, own, l);
-  if (fine) duro__when_folded(rt, r, list_folded, l);
-  else listing_free(l);
+  duro_arena_free(&arena);
 }
 
 // --- list_executions, descriptor, registered ---

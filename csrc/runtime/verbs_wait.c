@@ -62,7 +62,7 @@ static void forget_one(duro_runtime *rt, duro__wait *w) {
 // A row that is not in the store yet although its instance is known here: it is about to be.
 static bool about_to_exist(duro_runtime *rt, duro_str id, int64_t *key) {
   duro__instance *i = duro__live(rt, id);
-  if (!i) return false;
+  if (!i || i->deleted) return false;
   *key = i->key;
   return true;
 }
@@ -103,7 +103,7 @@ static view view_of(duro_runtime *rt, int64_t key, duro_arena *arena) {
   duro_code code = duro__store_get_by_key(rt->store, key, arena, &v.row, NULL);
   v.there = code == DURO_OK;
   const duro__instance *i = code == DURO_NOT_FOUND ? duro__live_by_key(rt, key) : NULL;
-  v.gone = code == DURO_NOT_FOUND && (!i || i->gone);
+  v.gone = code == DURO_NOT_FOUND && (!i || i->deleted);
   if (code != DURO_NOT_FOUND) v.code = code;
   return v;
 }

@@ -20,7 +20,7 @@ local TIMEOUT = { "timeout", "duration", optional = true }
 
 local START_ROWS = {
   { "id", "new_id", doc = "default: a time-ordered UUID" },
-  { "version", "string", doc = "default: the highest registered" },
+  { "version", "version", doc = "default: the highest registered" },
   { "delay", "duration", doc = "start that much later" },
   { "start_at", "time", doc = "start at that time" },
   { "attributes", "attributes", doc = "flat table of strings, numbers and booleans; searchable" },

@@ -7,6 +7,7 @@ local guard = require "duro.guard" -- luacheck: ignore 211 (keeps the plain func
 local orchestration = require "duro.orchestration" -- luacheck: ignore 211 (tells the core how to run code)
 local activity = require "duro.activity" -- luacheck: ignore 211 (the same)
 local options = require "duro.options"
+local payload = require "duro.payload"
 local registry = require "duro.registry"
 local runtime = require "duro.runtime"
 
@@ -21,8 +22,8 @@ end
 local duro = {
   version = core.version,
   management_version = "0.1.0",
-  null = core.null,
-  array = core.array,
+  null = payload.null,
+  array = payload.array,
   open = runtime.open,
   default = runtime.default,
   set_default = runtime.set_default,

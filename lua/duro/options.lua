@@ -6,7 +6,9 @@
 -- range is the world's and comes back as nil, err(invalid_argument).
 -- To add an option: one row. To add a type: one entry in `types`.
 
+local core = require "duro.core"
 local errors = require "duro.errors"
+local semver = require "duro.semver"
 
 local options = {}
 
@@ -15,9 +17,6 @@ options.specs = {}
 options.order = {}
 
 
-local UNIT_MS = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000 }
--- A hundred years: a longer wait is a mistake in the unit.
-local MAX_DURATION_MS = 100 * 365 * 86400000
 -- The year 9999: beyond it dates are no longer written with four digits.
 local MAX_TIME_MS = 253402300799999
 
@@ -76,17 +75,6 @@ function options.hint(word, known)
 end
 
 
-local function parse_duration_text(text)
-  local total, at = 0, 1
-  repeat
-    local number, unit, after = text:match("^(%d+%.?%d*)(%a+)()", at)
-    if not number or not UNIT_MS[unit] then return nil end
-    total, at = total + tonumber(number) * UNIT_MS[unit], after
-  until at > #text
-  return total
-end
-
-
 -- A whole number that both VMs write without a point.
 local function whole(number)
   number = math.floor(number + 0.5)
@@ -95,18 +83,11 @@ end
 
 
 --- Milliseconds of a duration: a number of seconds, or "250ms" "30s" "5m" "2h" "7d" or a sum of those.
---- nil and what is wrong with it when it is none.
+--- nil and what is wrong with it when it is none. (The grammar: csrc/binding/duration.c.)
 function options.duration(value)
-  local ms
-  if type(value) == "number" then
-    ms = value * 1000
-  else
-    ms = parse_duration_text(value)
-    if not ms then return nil, ('is no duration: %q (write seconds, or such as "1h30m")'):format(value) end
-  end
-  if ms ~= ms or ms < 0 then return nil, ("must not be negative (is %s)"):format(tostring(value)) end
-  if ms > MAX_DURATION_MS then return nil, ("is longer than 100 years (%s)"):format(tostring(value)) end
-  return whole(ms)
+  local ms, problem = core.duration_ms(value)
+  if ms then return ms end
+  return nil, ("cannot be %s: %s"):format(tostring(value), problem)
 end
 
 
@@ -227,6 +208,10 @@ local types = {
     end },
   id = { says = "a string", accepts = is "string", convert = text_check(1024) },
   name = { says = "a string", accepts = is "string", convert = text_check(128) },
+  version = { says = "a version such as \"1.0.0\"", accepts = is "string", convert = function(value)
+    if semver.parse(value) then return value end
+    return nil, ("is no semver: '%s' (write such as \"1.0.0\")"):format(value)
+  end },
   attributes = { says = "a flat table", accepts = is "table", convert = attributes_check },
 }
 -- Ids that a person or program chooses are shorter than those derived for children.

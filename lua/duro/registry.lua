@@ -16,7 +16,7 @@ local Registry = {}
 Registry.__index = Registry
 
 local ORCHESTRATION = options.spec("orchestration", {
-  { "version", "string", default = "1.0.0", doc = "semver; a start without a version takes the highest" },
+  { "version", "version", default = "1.0.0", doc = "semver; a start without a version takes the highest" },
   { "replace", "boolean", default = false,
     doc = "take the place of the same name and version; live instances are replayed with the new code" },
   { "guard", "any", default = true,
@@ -97,9 +97,6 @@ function Registry:orchestration(name, opts, fn)
   local values
   name, values, fn = arguments("orchestration", ORCHESTRATION, name, opts, fn)
   need_function("orchestration", name, fn)
-  if not semver.parse(values.version) then
-    options.blame(("option 'version' is no semver: '%s' (write such as \"1.0.0\")"):format(values.version))
-  end
   if type(values.guard) ~= "boolean" and values.guard ~= "strict" then
     options.blame(("option 'guard' must be true, false or \"strict\", got %s"):format(tostring(values.guard)))
   end

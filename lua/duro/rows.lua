@@ -8,8 +8,8 @@ local core = require "duro.core"
 
 local rows = {}
 
--- The statuses of instances that have ended.
-rows.FINAL = { completed = true, failed = true, cancelled = true, terminated = true }
+-- The statuses that do not change any more.
+rows.FINAL = { completed = true, failed = true, cancelled = true, terminated = true, not_found = true }
 
 
 --- A payload as it came: the JSON null of an answer's field is nil.

@@ -90,7 +90,8 @@ CONTRACT(what_is_not_there_is_not_found) {
   CODE(f, duro__store_get(f->s, DURO_STR(""), &f->arena, &row, &f->err), DURO_NOT_FOUND);
   CODE(f, duro__store_get_by_key(f->s, 77, &f->arena, &row, &f->err), DURO_NOT_FOUND);
   CODE(f, duro__store_load(f->s, 77, &f->arena, &loaded, &f->err), DURO_NOT_FOUND);
-  CHECK_STR(history_ids(f, 77, 0), "");
+  duro_texts texts;
+  CODE(f, duro__store_history(f->s, 77, 0, &f->arena, &texts, &f->err), DURO_NOT_FOUND);
   CHECK_INT(message_count(f, 77), 0);
 }
 

@@ -113,3 +113,47 @@ CONTRACT(an_owner_that_lost_its_lease_to_another_handle_is_locked) {
   CODE(f, duro__store_fold(f->s, f->epoch, f->now, 10, &folded, &f->err), DURO_LOCKED);
   duro__store_close(other);
 }
+
+CONTRACT(a_handle_that_lost_its_lease_still_reads_what_is_committed) {
+  if (!f->kind->in_file) return;
+  duro__store *first = f->s;
+  duro_store_options options = options_of(f);
+  duro_loaded loaded;
+  size_t folded;
+  int64_t key = insert_one(f, "a");
+  add_turn(f, key, 1, 1, 1);
+  fold_all(f);
+  CHECK_STR(history_ids(f, key, 0), "1");
+  if (!OK(f, duro__store_open(f->kind->ops, &options, &f->s, &f->err))) return;
+  acquire_lease(f, true);
+  for (int64_t i = 2; i <= 6; i++) {
+    add_turn(f, key, 1, i, 1);
+    duro__store *second = f->s;
+    f->s = first;
+    OK(f, duro__store_load(f->s, key, &f->arena, &loaded, &f->err));
+    CHECK_INT(strlen(event_ids(f, &loaded.history)), 2 * i - 1);
+    CHECK_INT(strlen(history_ids(f, key, 0)), 2 * i - 1);
+    f->s = second;
+    if (i == 4) OK(f, duro__store_fold(f->s, f->epoch, f->now, 2, &folded, &f->err));
+  }
+  duro__store_close(first);
+}
+
+CONTRACT(a_lease_that_comes_back_knows_what_was_written_meanwhile) {
+  if (!f->kind->in_file) return;
+  duro__store *first = f->s, *second;
+  duro_store_options options = options_of(f);
+  int64_t key = insert_one(f, "a");
+  add_turn(f, key, 1, 1, 1);
+  fold_all(f);
+  if (!OK(f, duro__store_open(f->kind->ops, &options, &second, &f->err))) return;
+  f->s = second;
+  if (acquire_lease(f, true)) add_turn(f, key, 1, 2, 2);
+  f->s = first;
+  if (acquire_lease(f, true)) add_turn(f, key, 1, 4, 1);
+  CHECK_STR(history_ids(f, key, 0), "1,2,3,4");
+  fold_all(f);
+  CHECK_STR(history_ids(f, key, 0), "1,2,3,4");
+  CHECK_INT(get_by_key(f, key).event_count, 4);
+  duro__store_close(second);
+}

@@ -101,6 +101,15 @@ function child.wait_for(rt, name)
 end
 
 
+--- The number of this life of the script: 1 for the first.
+function child.count_lives()
+  local lives = 1
+  for _ in pairs(child.logged("lives")) do lives = lives + 1 end
+  child.log("lives", ("%d"):format(lives))
+  return lives
+end
+
+
 -- --- Calls that are made once, over all lives of the script ---
 
 -- Whether the line is in the log "acks" by an earlier life.

@@ -11,13 +11,14 @@
 -- A script is Lua; `child` (spec/crash/child.lua) is at its disposal. It is the same one after each
 -- kill: it goes on where it was. A child that takes longer than TIMEOUT_SECONDS is ended.
 
-local child = require "spec.support.child"
 local invariants = require "spec.crash.invariants"
 
 local harness = {}
 
 local TIMEOUT_SECONDS = 40
-local LIBRARY = "build/spec/libduro_fault.so"
+-- Built with the module under test, and beside it.
+local LIBRARY = package.searchpath("duro.core", package.cpath):gsub("[^/]*/duro/core.so$", "spec/libduro_fault.so")
+local INTERPRETER = rawget(_G, "jit") and "luajit" or "lua5.4"
 
 local Scene = {}
 Scene.__index = Scene
@@ -85,7 +86,7 @@ local function environment(scene, options)
   if options.when_armed then set.DURO_FAULT_WHEN = scene.dir .. "/armed" end
   if options.leap then set.DURO_FAULT_LEAP = scene.dir .. "/leap" end
   if not (options.fault or options.leap) then set = {} end
-  set.CRASH_DIR = scene.dir
+  set.CRASH_DIR, set.LUA_PATH, set.LUA_CPATH, set.LUA_INIT = scene.dir, package.path, package.cpath, ""
   local words = {}
   for name, value in pairs(set) do words[#words + 1] = ("%s=%s"):format(name, quoted(value)) end
   return table.concat(words, " ")
@@ -103,8 +104,8 @@ function Scene:start(script, options)
   os.remove(self.dir .. "/acted")
   os.remove(self.dir .. "/armed")
   local limit = options.limit_kib and ("ulimit -v %d; "):format(options.limit_kib) or ""
-  local command = ("{ %stimeout -k 1 %d env %s %s; echo exit $?; } 2>/dev/null"):format(limit, TIMEOUT_SECONDS,
-    environment(self, options), child.command(file))
+  local command = ("{ %stimeout -k 1 %d env %s %s %s 2>&1; echo exit $?; } 2>/dev/null"):format(limit,
+    TIMEOUT_SECONDS, environment(self, options), INTERPRETER, quoted(file))
   local started = setmetatable({ scene = self, pipe = assert(io.popen(command)), lines = {} }, Child)
   self.children[#self.children + 1] = started
   return started

@@ -1,6 +1,9 @@
--- Runs a Lua script in a process of its own, under the Lua that runs the specs and with its paths.
+-- Runs Lua scripts in processes of their own, under the Lua that runs the specs and with its paths.
 
 local child = {}
+
+local Child = {}
+Child.__index = Child
 
 local INTERPRETER = rawget(_G, "jit") and "luajit" or "lua5.4"
 
@@ -10,25 +13,52 @@ local function quoted(text)
 end
 
 
---- The command that runs the script in file `path`; both outputs go to its standard output.
-function child.command(path)
-  return ("LUA_PATH=%s LUA_CPATH=%s LUA_INIT= %s %s 2>&1"):format(quoted(package.path), quoted(package.cpath),
-    INTERPRETER, quoted(path))
-end
-
-
---- The lines that `script` prints.
-function child.lines(script)
+-- The script in a file, and the shell command that runs it; both outputs go to the standard output.
+local function prepare(script, before)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
   file:write(script)
   file:close()
-  local pipe = assert(io.popen(child.command(path)))
+  local command = ("%s echo $$; LUA_PATH=%s LUA_CPATH=%s LUA_INIT= exec %s %s 2>&1"):format(before or "",
+    quoted(package.path), quoted(package.cpath), INTERPRETER, quoted(path))
+  return path, "sh -c " .. quoted(command)
+end
+
+
+--- Starts a script: an object with `pid`, line() and kill(). `before`: shell commands to run first.
+function child.start(script, before)
+  local path, command = prepare(script, before)
+  local pipe = assert(io.popen(command))
+  return setmetatable({ path = path, pipe = pipe, pid = tonumber(pipe:read("*l")) }, Child)
+end
+
+
+--- The next line it prints; nil when it has ended.
+function Child:line()
+  return self.pipe:read("*l")
+end
+
+
+--- Ends it with SIGKILL.
+function Child:kill()
+  os.execute("kill -9 " .. self.pid)
+  return self:finish()
+end
+
+
+--- Waits for its end: the lines it still printed.
+function Child:finish()
   local lines = {}
-  for line in pipe:lines() do lines[#lines + 1] = line end
-  pipe:close()
-  os.remove(path)
+  for line in self.pipe:lines() do lines[#lines + 1] = line end
+  self.pipe:close()
+  os.remove(self.path)
   return lines
+end
+
+
+--- The lines that a script prints.
+function child.lines(script, before)
+  return child.start(script, before):finish()
 end
 
 

@@ -126,18 +126,6 @@ static duro_code write_history(duro_store *s, duro__sqlite_conn *c, const fold_r
   return duro__sqlite_run(&st, err);
 }
 
-// An execution that is neither current nor listed as a past one was pruned meanwhile.
-static duro_code still_kept(duro__sqlite_conn *c, const fold_row *row, int64_t current, bool *kept,
-                            duro_error **err) {
-  *kept = row->execution_id == current;
-  if (*kept) return DURO_OK;
-  statement st = use(c, Q_has_execution);
-  put_int(&st, row->key);
-  put_int(&st, row->execution_id);
-  int64_t one;
-  return duro__sqlite_take_ints(&st, &one, 1, kept, err);
-}
-
 // --- One instance ---
 
 typedef struct projection {
@@ -200,7 +188,8 @@ static duro_code fold_instance(duro_store *s, duro__sqlite_conn *c, const fold_r
     size_t end = i + 1;
     while (end < count && rows[end].execution_id == rows[i].execution_id) end++;
     bool kept;
-    code = still_kept(c, &rows[i], old.execution_id, &kept, err);
+    code =
+        duro__sqlite_still_kept(c, rows[i].key, rows[i].execution_id, old.execution_id, &kept, err);
     if (code == DURO_OK && kept) code = write_history(s, c, &rows[i], end - i, events_added, err);
     i = end;
   }
@@ -279,7 +268,7 @@ duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t
   give_back(&s->fold_bytes);
   give_back(&s->fold_text);
   code = duro__sqlite_write_end(s, c, code, err);
-  if (code == DURO_OK && no_tail) duro__sqlite_tail_clear(&s->tail);
+  if (code == DURO_OK && no_tail) duro__sqlite_tail_clear(&s->tail, epoch);
   if (code != DURO_OK) *folded = 0;
   return code;
 }

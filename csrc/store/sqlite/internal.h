@@ -72,7 +72,7 @@ typedef struct duro__sqlite_fold_row {
 // Which instances may have rows in the unfolded tail (tail.c).
 typedef struct duro__sqlite_tail {
   pthread_mutex_t lock;
-  bool known;          // false: anybody may
+  int64_t epoch;       // of the lease the bits were kept under; 0: nothing is known
   uint64_t generation; // changes whenever bits are cleared
   uint64_t bits[TAIL_BITS / 64];
 } duro__sqlite_tail;
@@ -83,7 +83,8 @@ struct duro_store {
   int64_t feed_retention_ms, feed_max_bytes, rollup_retention_ms;
   void (*log)(void *user, const char *level, const char *message);
   void *log_user;
-  char *queries[Q_COUNT]; // owned; the text of each, fragments put in
+  char *queries[Q_COUNT];                   // owned; the text of each, fragments put in
+  int64_t list_probe_rows, list_walk_steps; // LIST_*, lower in tests
 
   pthread_mutex_t write_lock; // guards `write`, `scratch` and the fold's buffers
   duro__sqlite_conn *write;
@@ -255,11 +256,14 @@ duro_code duro__sqlite_prune(duro_store *s, int64_t epoch, int64_t key, int64_t 
 void duro__sqlite_tail_init(duro__sqlite_tail *t);
 void duro__sqlite_tail_deinit(duro__sqlite_tail *t);
 void duro__sqlite_tail_add(duro__sqlite_tail *t, const duro_turn_row *turns, size_t count);
-void duro__sqlite_tail_clear(duro__sqlite_tail *t);  // a fold left no tail
+// A fold under this epoch left no tail.
+void duro__sqlite_tail_clear(duro__sqlite_tail *t, int64_t epoch);
 void duro__sqlite_tail_forget(duro__sqlite_tail *t); // another process may have written
 uint64_t duro__sqlite_tail_generation(duro__sqlite_tail *t);
 // Whether a snapshot begun after `generation` was taken may hold unfolded rows of this instance.
-bool duro__sqlite_tail_may_have(duro__sqlite_tail *t, uint64_t generation, int64_t key);
+// When not, that is true only if the snapshot's lease has the epoch *epoch.
+bool duro__sqlite_tail_may_have(duro__sqlite_tail *t, uint64_t generation, int64_t key,
+                                int64_t *epoch);
 
 // --- load.c ---
 duro_code duro__sqlite_load(duro_store *s, int64_t key, duro_arena *arena, duro_loaded *out,
@@ -275,6 +279,10 @@ duro_code duro__sqlite_get_by_key(duro_store *s, int64_t key, duro_arena *arena,
                                   duro_instance_row *out, duro_error **err);
 duro_code duro__sqlite_history(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
                                duro_texts *out, duro_error **err);
+// An execution that is neither current nor listed as a past one was pruned; rows of it may still lie
+// in the journal.
+duro_code duro__sqlite_still_kept(duro__sqlite_conn *c, int64_t key, int64_t execution_id,
+                                  int64_t current, bool *kept, duro_error **err);
 duro_code duro__sqlite_executions(duro_store *s, int64_t key, duro_arena *arena,
                                   duro_execution_row **out, size_t *count, duro_error **err);
 // A growing array in an arena: room for one more item, which is zeroed; NULL when memory is out.

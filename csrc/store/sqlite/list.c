@@ -172,6 +172,31 @@ static duro_code find_walk(list_plan *plan, list_source *out, duro_error **err) 
   return DURO_OK;
 }
 
+bool duro__sqlite_list_in_order(const list_source *source, duro_order_by order_by) {
+  switch (source->kind) {
+  case BY_KEY:
+  case BY_STATUS:
+  case BY_ATTRIBUTE:
+  case BY_WAIT:
+    return order_by == DURO_BY_CREATED; // by key within each value
+  case BY_ID:
+    return order_by == DURO_BY_ID;
+  case BY_UPDATED:
+    return order_by == DURO_BY_UPDATED;
+  case BY_NAME:
+    if (order_by == DURO_BY_NAME) return true;
+    break;
+  case BY_PARENT:
+    break;
+  default:
+    return false;
+  }
+  for (size_t i = 0; i < source->arm_count; i++) { // ranges are not in the order of keys
+    if (!source->arms[i].is_equal) return false;
+  }
+  return order_by == DURO_BY_CREATED;
+}
+
 // --- Going on after a page ---
 
 // The arm's part behind `last`, in at most two arms: what is left of the very value (by key, unless
@@ -211,7 +236,7 @@ static size_t rest_of_arm(const list_arm *arm, const list_value *last, bool asce
 static duro_code cut_arms(list_plan *plan, list_source *source, duro_error **err) {
   const duro_list_query *q = plan->query;
   if (q->after_key == 0 || q->order_by == DURO_BY_CREATED) return DURO_OK;
-  if (!list_in_order(source->kind, source->arms, source->arm_count, q->order_by)) return DURO_OK;
+  if (!duro__sqlite_list_in_order(source, q->order_by)) return DURO_OK;
   list_value last =
       q->order_by == DURO_BY_UPDATED ? number(q->after_updated_ms) : text(q->after_text);
   list_arm *arms = duro_arena_alloc(plan->arena, (2 * source->arm_count + 1) * sizeof *arms);
@@ -229,7 +254,7 @@ static duro_code cut_arms(list_plan *plan, list_source *source, duro_error **err
 // --- Choosing ---
 
 static bool gives_order(const list_plan *plan, const list_source *source) {
-  return list_in_order(source->kind, source->arms, source->arm_count, plan->query->order_by);
+  return duro__sqlite_list_in_order(source, plan->query->order_by);
 }
 
 static duro_code count_source(list_plan *plan, const list_source *source, int64_t most,
@@ -243,19 +268,19 @@ static duro_code count_source(list_plan *plan, const list_source *source, int64_
   return code;
 }
 
-// The smallest source. *count: its rows, or LIST_PROBE_ROWS when it has as many or more; then it is
+// The smallest source. *count: its rows, or list_probe_rows when all have as many or more; then it is
 // one in the order asked for, if there is one.
 static duro_code find_smallest(list_plan *plan, const list_source **out, int64_t *count,
                                duro_error **err) {
   *out = NULL;
-  *count = LIST_PROBE_ROWS;
+  *count = plan->store->list_probe_rows;
   for (size_t i = 0; i < plan->source_count; i++) {
     const list_source *source = &plan->sources[i];
     int64_t rows;
     duro_code code = count_source(plan, source, *count, &rows, err);
     if (code != DURO_OK) return code;
-    bool better_order =
-        *out && rows == *count && gives_order(plan, source) && !gives_order(plan, *out);
+    bool all_large = rows == plan->store->list_probe_rows;
+    bool better_order = all_large && gives_order(plan, source) && *out && !gives_order(plan, *out);
     if (*out && rows >= *count && !better_order) continue;
     *out = source;
     *count = rows;
@@ -283,7 +308,7 @@ static duro_code choose(list_plan *plan, choice *out, duro_error **err) {
   code = find_smallest(plan, &smallest, &count, err);
   if (code != DURO_OK) return code;
   out->first = *smallest;
-  if (count < LIST_PROBE_ROWS || gives_order(plan, smallest)) return DURO_OK;
+  if (count < plan->store->list_probe_rows || gives_order(plan, smallest)) return DURO_OK;
   out->second = *smallest;
   out->has_budget = true;
   return find_walk(plan, &out->first, err);
@@ -292,7 +317,7 @@ static duro_code choose(list_plan *plan, choice *out, duro_error **err) {
 // --- Reading ---
 
 typedef struct budget {
-  int left; // in steps of BUDGET_STRIDE
+  int64_t left; // in strides of BUDGET_STRIDE steps
   bool used_up;
 } budget;
 
@@ -349,9 +374,13 @@ static duro_code list(list_plan *plan, duro_arena *arena, duro_instance_rows *ou
   duro_code code = choose(plan, &chosen, err);
   if (code != DURO_OK) return code;
   if (!chosen.has_budget) return read_page(plan, &chosen.first, NULL, arena, out, err);
-  budget limit = {.left = LIST_WALK_STEPS / BUDGET_STRIDE};
+  budget limit = {.left = plan->store->list_walk_steps / BUDGET_STRIDE};
   code = read_page(plan, &chosen.first, &limit, arena, out, err);
   if (!limit.used_up) return code;
+  if (err) { // of the interrupted walk
+    duro_error_free(*err);
+    *err = NULL;
+  }
   return read_page(plan, &chosen.second, NULL, arena, out, err);
 }
 

@@ -60,32 +60,9 @@ typedef struct list_sql {
   size_t count, capacity;
 } list_sql;
 
-static inline bool list_in_order(list_kind kind, const list_arm *arms, size_t arm_count,
-                                 duro_order_by order_by) {
-  switch (kind) {
-  case BY_KEY:
-  case BY_STATUS:
-  case BY_ATTRIBUTE:
-  case BY_WAIT:
-    return order_by == DURO_BY_CREATED;
-  case BY_ID:
-    return order_by == DURO_BY_ID;
-  case BY_UPDATED:
-    return order_by == DURO_BY_UPDATED;
-  case BY_PARENT: // within one parent only
-    return order_by == DURO_BY_CREATED && arm_count == 1 && arms[0].is_equal;
-  case BY_NAME:
-    if (order_by == DURO_BY_NAME) return true;
-    for (size_t i = 0; i < arm_count; i++) {
-      if (!arms[i].is_equal) return false;
-    }
-    return order_by == DURO_BY_CREATED;
-  default:
-    return false;
-  }
-}
-
-// The page from this source. False when memory is out (or `text` is, which then says so).
+// Whether a source gives its rows in this order by itself.
+bool duro__sqlite_list_in_order(const list_source *source, duro_order_by order_by);
+// The page from this source. When memory is out, `text` says so.
 void duro__sqlite_list_write(list_sql *sql, const list_source *source);
 // How many rows the source has, counting at most `most`.
 void duro__sqlite_list_write_count(list_sql *sql, const list_source *source, int64_t most);

@@ -110,20 +110,19 @@ static void write_arm(list_sql *q, const list_source *source, const list_arm *ar
   if (source->kind == BY_PARENT && !arm->is_equal) add(q, " AND i.parent_id IS NOT NULL");
 }
 
-// Keys tell the time of creation from 2020 on.
+// Keys tell the time of creation from 2020 on. One bound on each side at most: of two, SQLite would
+// begin at one and check the other row by row.
 static void write_key_range(list_sql *q, const list_source *source, bool after_key) {
   const duro_list_query *query = q->plan->query;
   const duro_filter *f = &query->filter;
   const char *key = sources[source->kind].key;
-  if (f->created_after >= DURO_KEY_EPOCH_MS) {
-    add_comparison(q, key, " >= ", number(duro_key_floor(f->created_after + 1)));
-  }
-  if (f->created_before > DURO_KEY_EPOCH_MS) {
-    add_comparison(q, key, " < ", number(duro_key_floor(f->created_before)));
-  }
-  if (after_key) {
-    add_comparison(q, key, query->ascending ? " > " : " < ", number(query->after_key));
-  }
+  int64_t low = 0, high = INT64_MAX; // low <= key < high
+  if (f->created_after >= DURO_KEY_EPOCH_MS) low = duro_key_floor(f->created_after + 1);
+  if (f->created_before > DURO_KEY_EPOCH_MS) high = duro_key_floor(f->created_before);
+  if (after_key && query->ascending && low <= query->after_key) low = query->after_key + 1;
+  if (after_key && !query->ascending && high > query->after_key) high = query->after_key;
+  if (low > 0) add_comparison(q, key, " >= ", number(low));
+  if (high < INT64_MAX) add_comparison(q, key, " < ", number(high));
 }
 
 // Behind the page before, for a source that gives rows in another order.
@@ -263,7 +262,7 @@ static void write_order(list_sql *q, const list_source *source) {
 
 static void write_arm_select(list_sql *q, const list_source *source, const list_arm *arm) {
   const duro_list_query *query = q->plan->query;
-  bool in_order = list_in_order(source->kind, source->arms, source->arm_count, query->order_by);
+  bool in_order = duro__sqlite_list_in_order(source, query->order_by);
   bool goes_on = query->after_key != 0;
   add(q, "SELECT ");
   add_fragment(q, Q_instance_columns, NULL);

@@ -98,16 +98,39 @@ static duro_code read_texts(duro__sqlite_conn *c, duro__sqlite_query query, int6
   return code;
 }
 
+// Whether the tail of the journal must be searched, in this snapshot.
+static duro_code asks_for_tail(duro_store *s, duro__sqlite_conn *c, uint64_t generation,
+                               int64_t key, bool *asks, duro_error **err) {
+  int64_t kept_under, epoch;
+  *asks = duro__sqlite_tail_may_have(&s->tail, generation, key, &kept_under);
+  if (*asks) return DURO_OK;
+  statement st = use(c, Q_read_lease);
+  duro_code code = duro__sqlite_take_ints(&st, &epoch, 1, NULL, err);
+  if (code == DURO_OK) *asks = epoch != kept_under;
+  return code;
+}
+
 static duro_code read_history(duro_store *s, duro__sqlite_conn *c, uint64_t generation, int64_t key,
                               int64_t execution_id, duro_arena *arena, duro_texts *out,
                               duro_error **err) {
   *out = (duro_texts){0};
   text_list list = {arena, out, 0};
+  bool asks = false;
   duro_code code = read_texts(c, Q_read_history, key, execution_id, &list, err);
-  if (code == DURO_OK && duro__sqlite_tail_may_have(&s->tail, generation, key)) {
-    code = read_texts(c, Q_read_tail, key, execution_id, &list, err);
-  }
+  if (code == DURO_OK) code = asks_for_tail(s, c, generation, key, &asks, err);
+  if (asks) code = read_texts(c, Q_read_tail, key, execution_id, &list, err);
   return code;
+}
+
+duro_code duro__sqlite_still_kept(duro__sqlite_conn *c, int64_t key, int64_t execution_id,
+                                  int64_t current, bool *kept, duro_error **err) {
+  *kept = execution_id >= current;
+  if (*kept) return DURO_OK;
+  statement st = use(c, Q_has_execution);
+  put_int(&st, key);
+  put_int(&st, execution_id);
+  int64_t one;
+  return duro__sqlite_take_ints(&st, &one, 1, kept, err);
 }
 
 static duro_code read_current_execution(duro__sqlite_conn *c, int64_t key, int64_t *current,
@@ -122,16 +145,19 @@ static duro_code read_current_execution(duro__sqlite_conn *c, int64_t key, int64
 
 duro_code duro__sqlite_history(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
                                duro_texts *out, duro_error **err) {
+  *out = (duro_texts){0};
   uint64_t generation = duro__sqlite_tail_generation(&s->tail);
   duro__sqlite_conn *c;
   duro_code code = duro__sqlite_read_begin(s, "history", true, &c, err);
   if (code != DURO_OK) return code;
   int64_t current;
+  bool kept = false;
   code = read_current_execution(c, key, &current, err);
   if (code == DURO_OK) {
-    code =
-        read_history(s, c, generation, key, execution_id ? execution_id : current, arena, out, err);
+    if (execution_id == 0) execution_id = current;
+    code = duro__sqlite_still_kept(c, key, execution_id, current, &kept, err);
   }
+  if (kept) code = read_history(s, c, generation, key, execution_id, arena, out, err);
   duro__sqlite_read_end(s, c);
   return code;
 }

@@ -59,7 +59,7 @@
   X(delete_execution_history, WRITES)                                                              \
   X(insert_execution, WRITES)                                                                      \
   X(read_executions, READS)                                                                        \
-  X(has_execution, WRITES)                                                                         \
+  X(has_execution, READS)                                                                          \
   X(read_executions_to_prune, WRITES)                                                              \
   X(read_current_execution, READS)                                                                 \
   X(subtract_history_events, WRITES)                                                               \

@@ -50,6 +50,8 @@ static duro_code open_store(const duro_store_options *options, duro_store **out,
   s->feed_retention_ms = options->feed_retention_ms;
   s->feed_max_bytes = options->feed_max_bytes;
   s->rollup_retention_ms = options->rollup_retention_ms;
+  s->list_probe_rows = LIST_PROBE_ROWS;
+  s->list_walk_steps = LIST_WALK_STEPS;
   s->log = options->log;
   s->log_user = options->log_user;
   pthread_mutex_init(&s->write_lock, NULL);

@@ -5,7 +5,9 @@
 // they are: one bit per hash of a key. A clear bit saves the scan; a set bit may be another's.
 // Invariant: a bit is set before its row is committed, and cleared after the fold that moved it has
 // committed; clearing changes the generation. A reader takes the generation before its snapshot and
-// asks afterwards: when nothing was cleared meanwhile, every row its snapshot holds has its bit set.
+// asks afterwards: when nothing was cleared meanwhile, every row its snapshot holds has its bit set,
+// provided that the snapshot's lease is still of the epoch that these bits were kept for. Under a
+// later one another process may have written rows.
 #include "store/sqlite/internal.h"
 
 #include "base/map.h"
@@ -25,17 +27,17 @@ void duro__sqlite_tail_add(duro__sqlite_tail *t, const duro_turn_row *turns, siz
   pthread_mutex_unlock(&t->lock);
 }
 
-void duro__sqlite_tail_clear(duro__sqlite_tail *t) {
+void duro__sqlite_tail_clear(duro__sqlite_tail *t, int64_t epoch) {
   pthread_mutex_lock(&t->lock);
   memset(t->bits, 0, sizeof t->bits);
-  t->known = true;
+  t->epoch = epoch;
   t->generation++;
   pthread_mutex_unlock(&t->lock);
 }
 
 void duro__sqlite_tail_forget(duro__sqlite_tail *t) {
   pthread_mutex_lock(&t->lock);
-  t->known = false;
+  t->epoch = 0;
   pthread_mutex_unlock(&t->lock);
 }
 
@@ -46,10 +48,13 @@ uint64_t duro__sqlite_tail_generation(duro__sqlite_tail *t) {
   return generation;
 }
 
-bool duro__sqlite_tail_may_have(duro__sqlite_tail *t, uint64_t generation, int64_t key) {
+bool duro__sqlite_tail_may_have(duro__sqlite_tail *t, uint64_t generation, int64_t key,
+                                int64_t *epoch) {
   pthread_mutex_lock(&t->lock);
   uint64_t bit = slot(key);
-  bool may = !t->known || t->generation != generation || (t->bits[bit / 64] >> bit % 64 & 1);
+  bool is_set = t->bits[bit / 64] >> bit % 64 & 1;
+  bool may = t->epoch == 0 || t->generation != generation || is_set;
+  *epoch = t->epoch;
   pthread_mutex_unlock(&t->lock);
   return may;
 }

@@ -1,0 +1,96 @@
+-- Orchestrations that harm their own process: one that does not come back, and one that eats all memory.
+-- Each harms itself and nobody else.
+
+local harness = require "spec.crash.harness"
+
+
+describe("an orchestration that works without waiting for over 10 s", function()
+  after_each(harness.clean)
+
+  it("is noted in the file while it does, and no longer", function()
+    local scene = harness.new()
+    -- The clock leaps instead of the test waiting; the watchdog looks once a second.
+    local run = scene:start([[
+      local io_open = io.open
+      local function told(name) return io_open(child.dir .. "/" .. name) end
+      child.duro.orchestration("stuck", { guard = false }, function()
+        child.leap()
+        local deadline = os.time() + 20
+        while not told("enough") and os.time() < deadline do end
+        return "came back"
+      end)
+      local rt = child.open()
+      child.start(rt, "waiter", "other")
+      local id = assert(rt:start("stuck", nil, { id = "stuck-1", delay = 0.001 }))
+      child.say("stuck")
+      child.say(rt:wait(id, 40))
+      child.wait_for(rt, "seen")
+      child.raise_safely(rt, "other", 1, "go")
+      child.finish(rt, { "other" })
+      child.done(rt)
+    ]], { leap = true })
+    run:expect("stuck")
+
+    local function until_noted(wanted)
+      local deadline = os.time() + 20
+      local found
+      repeat
+        found = scene:live_value "SELECT value ->> '$.stuck.instance_id' FROM meta WHERE key = 'owner_figures'"
+      until found == wanted or os.time() > deadline
+      return found
+    end
+
+    assert.equal("stuck-1", until_noted("stuck-1"))
+    local since = scene:live_value "SELECT value ->> '$.stuck.since' FROM meta WHERE key = 'owner_figures'"
+    assert.is_true(math.abs(os.time() - 20 - tonumber(since)) < 10, since)
+    scene:touch("enough")
+    run:expect("came back")
+    assert.equal("", until_noted(""))
+    scene:touch("seen")
+    run:expect("done")
+    run:finish()
+    scene:check { ended = true }
+  end)
+end)
+
+
+describe("an orchestration that runs out of memory", function()
+  after_each(harness.clean)
+
+  local function body(greedy)
+    return ([[
+      child.duro.orchestration("greedy", function(ctx)
+        ctx:activity("add", { 1, 2 })
+        %s
+      end)
+      local rt = child.open()
+      for i = 1, 5 do child.start(rt, "sequence", "s" .. i, 5) end
+      child.start(rt, "waiter", "waiter", 0.001)
+      child.start(rt, "greedy", "greedy")
+      local output, err = rt:wait("greedy", 30)
+      child.say(output, err.code, err.message)
+      child.raise_safely(rt, "waiter", 1, "go")
+      child.finish(rt, { "s1", "s2", "s3", "s4", "s5", "waiter" })
+      child.start(rt, "fan_out", "later", 50)
+      child.finish(rt, { "later" })
+      child.done(rt)
+    ]]):format(greedy)
+  end
+
+  for what, greedy in pairs {
+    ["with one huge text"] = [[ return ("x"):rep(1500000000) ]],
+    ["little by little"] = [[ local t = {} while true do t[#t + 1] = ("x"):rep(100000) .. #t end ]],
+    ["little by little, and catches it"] = [[
+        local ok, err = pcall(function() local t = {} while true do t[#t + 1] = ("x"):rep(100000) .. #t end end)
+        error("caught: " .. tostring(err), 0)
+    ]],
+  } do
+    it(what .. " fails alone", function()
+      local scene = harness.new()
+      local run = scene:run(body(greedy), { limit_kib = 700000 })
+      assert.equal("done", run.lines[#run.lines], run:text())
+      assert.matches("^nil failed .*memory", run.lines[1])
+      scene:check { ended = true }
+    end)
+  end
+end)

@@ -1,0 +1,101 @@
+-- types.lua is written by hand: this compares it with the tables that check the calls.
+
+local calls = require "duro.calls"
+local options = require "duro.options"
+local runtime = require "duro.runtime"
+
+
+local function text_of_types()
+  local path = assert(package.searchpath and package.searchpath("duro.types", package.path)
+    or "lua/duro/types.lua")
+  local file = assert(io.open(path, "r"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+
+-- The fields that each class of types.lua declares.
+local function classes(text)
+  local all, current = {}, nil
+  for line in text:gmatch("[^\n]+") do
+    local class = line:match("^%-%-%-@class ([%w.]+)")
+    if class then
+      current = {}
+      all[class] = current
+    elseif current then
+      local field = line:match("^%-%-%-@field ([%w_]+)%??%s")
+      if field then current[field] = true end
+    end
+  end
+  return all
+end
+
+
+-- Which class describes which spec.
+local CLASS_OF = {
+  orchestration = "duro.OrchestrationOptions", activity = "duro.ActivityOptions", open = "duro.OpenOptions",
+  ["open.debug"] = "duro.DebugOptions", ["open.management"] = "duro.ManagementOptions",
+  start = "duro.StartOptions", ["start.event"] = "duro.StartEvent", raise_event = "duro.RaiseOptions",
+  status = "duro.StatusOptions", delete_instance = "duro.DeleteOptions", prune_executions = "duro.PruneOptions",
+  retry = "duro.Retry", ["ctx:activity"] = "duro.ActivityCallOptions",
+  ["ctx:sub_orchestration"] = "duro.SubOrchestrationOptions",
+  ["ctx:start_orchestration"] = "duro.StartOrchestrationOptions", ["ctx:wait_event"] = "duro.WaitOptions",
+  ["ctx:wait_until"] = "duro.WaitOptions", ["ctx:continue_as_new"] = "duro.ContinueOptions",
+  filter = "duro.Filter", history = "duro.HistoryOptions", wait_for_instances = "duro.WaitForOptions",
+}
+local COVERED = { start_many = true } -- StartOptions and two fields
+
+
+describe("types.lua", function()
+  local text = text_of_types()
+  local found = classes(text)
+
+  it("has every option that a call takes, and no other", function()
+    assert.is_table(runtime)
+    for _, name in ipairs(options.order) do
+      if not COVERED[name] and not name:find("_spec") then
+        local class = CLASS_OF[name]
+        assert.is_string(class, name .. " has no class in types.lua")
+        local declared = found[class] or {}
+        for _, key in ipairs(options.specs[name].keys) do
+          assert.is_true(declared[key], ("%s lacks '%s'"):format(class, key))
+        end
+        for key in pairs(declared) do
+          assert.is_table(options.specs[name].by_key[key], ("%s has '%s', which is no option"):format(class, key))
+        end
+      end
+    end
+  end)
+
+  it("has every method of a runtime", function()
+    for _, row in ipairs(calls.rows) do
+      assert.matches("function Runtime:" .. row[1] .. "(", text, 1, true)
+    end
+  end)
+
+  it("is valid Lua that does nothing", function()
+    assert.is_function(loadfile("lua/duro/types.lua"))
+  end)
+end)
+
+
+describe("help", function()
+  local help = require "duro.help"
+
+  it("lists every call", function()
+    local text = help()
+    for _, row in ipairs(calls.rows) do assert.matches(row[1], text, 1, true) end
+  end)
+
+  it("says what a call takes", function()
+    local text = help("start")
+    assert.matches("rt:start(name, [input], [{id=, version=,", text, 1, true)
+    for _, key in ipairs(options.specs.start.keys) do assert.matches("\n  " .. key, text, 1, true) end
+    assert.matches("on_conflict%s+string: fail;", text)
+  end)
+
+  it("knows the nearest name", function()
+    assert.equal("duro has no 'strat' (did you mean 'start'?)", help("strat"))
+  end)
+end)

@@ -19,13 +19,13 @@ local path = os.tmpname()
 
 local rt = assert(duro.open { path = path, clock = "virtual" })
 local id = assert(rt:start("remind", { after = "3d", message = "water the plants" }))
-rt:advance("1d")
-print("after a day: " .. rt:status(id).status)
+rt:advance("1h")
+print("after an hour: " .. rt:status(id).status)
 rt:close()
 
 rt = assert(duro.open { path = path, clock = "virtual" })
 print("opened again: " .. rt:status(id).status)
-rt:advance("2d")
+rt:advance("3d")
 print(assert(rt:wait(id)))
 rt:close()
 

@@ -356,7 +356,8 @@ local function open_client(path)
 end
 
 
--- Waits until `count` packages are done. Fails when the audit ends before, or stands still for long.
+-- Waits until `count` packages are done, and prints how many are. Fails when the audit ends before, or
+-- stands still for long.
 local function until_done(path, count)
   local rt, err, row, done
   local patience = os.time() + 30
@@ -369,6 +370,7 @@ local function until_done(path, count)
     if os.time() > patience then fail(err or "the audit makes no progress") end
     os.execute("sleep 0.05")
   until done and done >= count
+  print(done)
   rt:close()
 end
 
@@ -435,14 +437,14 @@ local function report(path)
   print(("mismatches  %7d"):format(#total.mismatched))
   print(("missing     %7d"):format(#total.missing))
   print(("unreadable  %7d"):format(#total.unreadable))
-  local gaps = 0
+  local gaps, wasted = 0, 0
   for i, kill in ipairs(kills) do
-    gaps = gaps + (kill.gap or 0)
-    print(("kill %d: at work again after %.1f s; %d activities ran again, %.1f s of their work was thrown away")
-      :format(i, kill.gap or 0, kill.again, kill.wasted))
+    gaps, wasted = gaps + (kill.gap or 0), wasted + kill.wasted
+    print(("kill %d: at work again after %.2f s; %d activities ran again"):format(i, kill.gap or 0, kill.again))
   end
-  print(("attempts that the histories call lost: %d"):format(count_lost(rt)))
-  print(("time: %.1f s, of which %.1f s passed without a process at work"):format(seconds, gaps))
+  print(("attempts lost with their process, begun or still in the queue: %d"):format(count_lost(rt)))
+  print(("time: %.1f s; lost: %.2f s without a process, %.1f s of work that was done twice"):format(seconds, gaps,
+    wasted))
   rt:close()
 end
 

@@ -95,7 +95,7 @@ start_audit() {
 
 # kill_at <packages done>: a real SIGKILL, and never a gentle one by mistake.
 kill_at() {
-  if ! debsums until "$db" "$1"; then
+  if ! done=$(debsums until "$db" "$1"); then
     echo "the audit could not be killed at $1 packages" >&2
     exit 1
   fi
@@ -108,7 +108,7 @@ kill_at() {
     echo "the audit ended with status $status before it could be killed" >&2
     exit 1
   fi
-  printf '\n== killed with SIGKILL when %s of %s packages were done; starting it again\n' "$1" "$packages"
+  printf '\n== killed with SIGKILL when %s of %s packages were done; starting it again\n' "$done" "$packages"
 }
 
 packages=$(find "$DEBSUMS_ROOT/var/lib/dpkg/info" -name '*.md5sums' | wc -l)

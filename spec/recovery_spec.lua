@@ -1,6 +1,7 @@
 -- Each scenario runs four ways: live; replayed in every turn; with its file closed and opened again
 -- between all steps; and both. Outputs and histories must be the same.
 
+local core = require "duro.core"
 local runtimes = require "spec.support.runtimes"
 
 
@@ -234,30 +235,31 @@ local SCENARIOS = {
   },
 }
 
--- What differs between runs of the same scenario.
-local RUN_FIELDS = { run_id = true }
-
-
--- The histories of "main", without what names this run, times relative to the first.
-local function histories(rt, with_values)
-  local all = {}
-  for i, execution in ipairs(assert(rt:list_executions("main"))) do
-    local events, first = {}, nil
-    for k, event in ipairs(assert(rt:history { instance = "main", execution = execution }).events) do
-      first = first or event.timestamp
-      local plain = {}
-      for key, value in pairs(event) do
-        if not RUN_FIELDS[key] and (with_values or (key ~= "output" and key ~= "input")) then plain[key] = value end
-      end
-      plain.timestamp = math.floor((event.timestamp - first) * 1000 + 0.5)
-      for _, key in ipairs { "fire_at_ms", "deadline_ms" } do
-        if event[key] then plain[key] = math.floor(event[key] - first * 1000 + 0.5) end
-      end
-      events[k] = plain
-    end
-    all[i] = events
+-- One event as text: times relative to the first event's, without what names this run.
+local function line_of(event, first, with_values)
+  local parts = {}
+  for key, value in pairs(event) do
+    local skip = key == "run_id" or (not with_values and (key == "output" or key == "input"))
+    if key == "timestamp" then value = math.floor((value - first) * 1000 + 0.5) end
+    if key == "fire_at_ms" or key == "deadline_ms" then value = math.floor(value - first * 1000 + 0.5) end
+    if type(value) == "table" then value = core.encode(value) end
+    if not skip then parts[#parts + 1] = ("%s=%s"):format(key, tostring(value)) end
   end
-  return all
+  table.sort(parts)
+  return table.concat(parts, " ")
+end
+
+
+-- The histories of "main", all executions, one line an event.
+local function histories(rt, with_values)
+  local lines = {}
+  for _, execution in ipairs(assert(rt:list_executions("main"))) do
+    local events = assert(rt:history { instance = "main", execution = execution }).events
+    for _, event in ipairs(events) do
+      lines[#lines + 1] = line_of(event, events[1].timestamp, with_values)
+    end
+  end
+  return table.concat(lines, "\n")
 end
 
 
@@ -271,12 +273,17 @@ local function run(scenario, options, reopen)
     return rt
   end
   local rt = open()
-  -- The file's time goes ahead of the system's, so that opening again does not move it.
+  -- The file keeps the latest time at which something was stored: it goes ahead of the system's, and
+  -- something is stored after each step, so that opening again does not move it.
+  local function store_time()
+    assert(rt:run_until_idle(10))
+    assert(rt:wait(assert(rt:start("recovery_spec_clock")), 10) == nil)
+  end
   assert(rt:advance(3600))
-  assert(rt:wait(assert(rt:start("recovery_spec_clock")), 10) == nil)
+  store_time()
   for _, step in ipairs(scenario.steps) do
     step(rt)
-    assert(rt:run_until_idle(10))
+    store_time()
     if reopen then
       rt:close()
       rt = open()
@@ -284,7 +291,8 @@ local function run(scenario, options, reopen)
     end
   end
   local output, err = rt:wait("main", 10)
-  local result = { output = output, failure = err and err.code, histories(rt, scenario.same_values ~= false) }
+  local result = { output = output, failure = err and err.code }
+  result.history = histories(rt, scenario.same_values ~= false)
   rt:close()
   return result
 end

@@ -104,8 +104,8 @@ static duro_code tell_now(duro__exec *x, duro__told_kind kind, int64_t task, dur
                           duro_error **err) {
   duro_completion c = {.task = task};
   switch (kind) {
-  case DURO__TELL_BEGIN:
-    return begin(x, err);
+  case DURO__TELL_BEGIN: // what is cancelled before its code began ends without it
+    return x->cancel_requested ? duro__finish_cancelled(x, err) : begin(x, err);
   case DURO__TELL_WAIT:
     return tell_wait(x, task, err);
   case DURO__TELL_CANCEL:

@@ -162,7 +162,7 @@ bool duro__clients_poll(duro_runtime *rt) {
   if (!poll_is_due(rt, s)) return false;
   clear_away(rt, s);
   bool changed = file_changed(rt);
-  bool any = changed && duro__remote_look(rt);
+  bool any = rt->posted && duro__remote_look(rt); // we were a client ourselves: we answer ourselves now
   if (changed || s->more) any |= take(rt, s);
   if (any) s->poll_ms = POLL_LEAST_MS;
   else if (s->poll_ms < POLL_MOST_MS) s->poll_ms++;

@@ -103,8 +103,9 @@ static void greet(duro_job *job) {
 
 // --- The host ---
 
-// Asks the runtime something and turns its loop until the answer is there; prints the answer.
-static duro_code ask(duro_runtime *rt, duro_str verb, duro_str arguments, duro_error **err) {
+// Asks the runtime something and turns its loop until the answer, JSON, is there.
+static duro_code ask(duro_runtime *rt, duro_str verb, duro_str arguments, duro_buf *answer,
+                     duro_error **err) {
   duro_request *request = duro_call(rt, verb, arguments);
   if (!request) return duro_fail_oom(err);
   duro_code code = DURO_OK;
@@ -115,15 +116,16 @@ static duro_code ask(duro_runtime *rt, duro_str verb, duro_str arguments, duro_e
     while ((job = duro_next_job(rt))) greet(job);
   }
   if (code == DURO_OK) {
-    duro_str answer;
-    code = duro_request_result(request, &answer, err);
-    if (code == DURO_OK) printf("%.*s: %.*s\n", DURO_FMT(verb), DURO_FMT(answer));
+    duro_str json;
+    code = duro_request_result(request, &json, err);
+    duro_buf_clear(answer);
+    if (code == DURO_OK) duro_buf_add_str(answer, json);
   }
   duro_request_free(request);
   return code;
 }
 
-static duro_code greet_everybody(duro_runtime *rt, duro_error **err) {
+static duro_code greet_everybody(duro_runtime *rt, duro_buf *answer, duro_error **err) {
   static char greet_all_code, greet_code; // handles: one of each, so nothing to tell apart
   duro_code code = duro_register_orchestration(rt, DURO_STR("greet_all"), DURO_STR("1.0.0"),
                                                &greet_all_code, false, err);
@@ -134,10 +136,10 @@ static duro_code greet_everybody(duro_runtime *rt, duro_error **err) {
     code = ask(rt, DURO_STR("start"),
                DURO_STR("{\"name\":\"greet_all\",\"id\":\"greetings\",\"on_conflict\":\"existing\","
                         "\"input\":[\"Ada\",\"Edsger\",\"Grace\"]}"),
-               err);
+               answer, err);
   }
-  if (code == DURO_OK) code = ask(rt, DURO_STR("wait"), DURO_STR("{\"id\":\"greetings\"}"), err);
-  return code;
+  if (code != DURO_OK) return code;
+  return ask(rt, DURO_STR("wait"), DURO_STR("{\"id\":\"greetings\"}"), answer, err);
 }
 
 int main(int argc, char **argv) {
@@ -151,9 +153,15 @@ int main(int argc, char **argv) {
   duro_host host = {.programs = &programs};
   duro_runtime *rt = NULL;
   duro_error *err = NULL;
+  duro_buf answer = {0};
   duro_code code = duro_open(&options, &host, &rt, &err);
-  if (code == DURO_OK) code = greet_everybody(rt, &err);
-  if (code != DURO_OK) fprintf(stderr, "%s: %s\n", duro_code_string(code), err ? err->message : "");
+  if (code == DURO_OK) code = greet_everybody(rt, &answer, &err);
+  if (code == DURO_OK) {
+    printf("%.*s\n", DURO_FMT(duro_buf_str(&answer)));
+  } else {
+    fprintf(stderr, "%s: %s\n", duro_code_string(code), err ? err->message : "");
+  }
+  duro_buf_free(&answer);
   duro_error_free(err);
   duro_close(rt);
   return code == DURO_OK ? 0 : 1;

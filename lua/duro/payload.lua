@@ -20,20 +20,21 @@ local function use_int64()
   local found, ffi = pcall(require, "ffi")
   if not found then return end
   local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
+  -- Not as literals, which 5.4 could not read.
+  local HALF, UNSIGNED_HALF, LIMIT = int64(2 ^ 32), uint64(2 ^ 32), uint64(2 ^ 63)
 
   local function read(value)
-    local unsigned = ffi.istype(uint64, value)
-    if not unsigned and not ffi.istype(int64, value) then return nil end
-    local low = value % 4294967296LL
-    if unsigned then
-      return tonumber(value / 4294967296ULL), tonumber(value % 4294967296ULL), value > 9223372036854775807ULL
+    if ffi.istype(uint64, value) then
+      return tonumber(value / UNSIGNED_HALF), tonumber(value % UNSIGNED_HALF), value >= LIMIT
     end
-    if low < 0 then low = low + 4294967296LL end
-    return tonumber((value - low) / 4294967296LL), tonumber(low), false
+    if not ffi.istype(int64, value) then return nil end
+    local low = value % HALF
+    if low < 0 then low = low + HALF end
+    return tonumber((value - low) / HALF), tonumber(low), false
   end
 
   local function make(high, low)
-    return int64(high) * 4294967296LL + int64(low)
+    return int64(high) * HALF + int64(low)
   end
 
   core.setup { int64_read = read, int64_make = make }

@@ -250,7 +250,8 @@ HELPER void script_end(void *host, void *program) {
   free(s);
   script_ended++;
 }
-static const duro_program_ops script_ops = {script_begin, script_step, script_end};
+static const duro_program_ops script_ops = {
+    .begin = script_begin, .step = script_step, .end = script_end};
 
 /* -- the stage --------------------------------------------------------------------------------- */
 

@@ -131,7 +131,7 @@ static __attribute__((unused)) duro_options test_options(const char *path) {
   return o;
 }
 
-static void register_script(duro_runtime *rt, const char *name, const char *letters) {
+static __attribute__((unused)) void register_script(duro_runtime *rt, const char *name, const char *letters) {
   duro_error *err = NULL;
   duro_code code = duro_register_orchestration(rt, duro_str_from(name), DURO_STR("1.0.0"),
                                                (void *)(uintptr_t)letters, false, &err);

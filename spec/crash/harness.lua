@@ -221,7 +221,7 @@ end
 -- --- The database ---
 
 -- A copy: looking at the file itself would recover its log, which is the next child's to do.
-local COPY = "rm -f %s/copy.db*; cp %s %s/copy.db && { cp %s-wal %s/copy.db-wal 2>/dev/null; "
+local COPY = "rm -f %s/copy.db*; cp %s %s/copy.db 2>/dev/null && { cp %s-wal %s/copy.db-wal 2>/dev/null; "
 local SQLITE = "sqlite3 -batch -separator '\t' %s/copy.db %s 2>&1; }"
 
 

@@ -240,12 +240,14 @@ void duro__sqlite_read_end(duro_store *s, duro__sqlite_conn *c) {
 
 // --- Checkpoints ---
 
+// It reads something first: a connection that never has does not know that there is a log.
 static duro_code open_checkpointer(duro_store *s, duro_error **err) {
   duro__sqlite_conn *c;
   duro_code code = open_file(s, SQLITE_OPEN_READWRITE, &c, err);
   if (code != DURO_OK) return code;
-  char sql[96];
-  snprintf(sql, sizeof sql, "PRAGMA journal_size_limit = %lld; PRAGMA wal_autocheckpoint = 0",
+  char sql[128];
+  snprintf(sql, sizeof sql,
+           "PRAGMA journal_size_limit = %lld; PRAGMA wal_autocheckpoint = 0; PRAGMA user_version",
            (long long)LOG_TRUNCATE_BYTES);
   code = exec(c, sql, err);
   if (code == DURO_OK) {

@@ -42,14 +42,29 @@ static duro_code ask(sqlite3 *db, const char *path, const char *sql, int64_t *nu
   return code;
 }
 
-static duro_code read_header(sqlite3 *db, const char *path, header *h, duro_error **err) {
-  *h = (header){0};
+static duro_code run(sqlite3 *db, const char *path, const char *sql, duro_error **err) {
+  int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+  return rc == SQLITE_OK ? DURO_OK : fail(db, path, rc, err);
+}
+
+static duro_code read_parts(sqlite3 *db, const char *path, header *h, duro_error **err) {
   duro_code code = ask(db, path, "PRAGMA application_id", &h->application_id, NULL, 0, err);
   if (code == DURO_OK) code = ask(db, path, "PRAGMA user_version", &h->version, NULL, 0, err);
   if (code == DURO_OK) {
     code = ask(db, path, "SELECT count(*), min(name) FROM sqlite_schema", &h->tables,
                h->first_table, sizeof h->first_table, err);
   }
+  return code;
+}
+
+// In one transaction: between two of the questions another process may create the file.
+static duro_code read_header(sqlite3 *db, const char *path, header *h, duro_error **err) {
+  *h = (header){0};
+  if (!sqlite3_get_autocommit(db)) return read_parts(db, path, h, err);
+  duro_code code = run(db, path, "BEGIN", err);
+  if (code != DURO_OK) return code;
+  code = read_parts(db, path, h, err);
+  sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   return code;
 }
 
@@ -101,11 +116,6 @@ static duro_code turn_on_wal(sqlite3 *db, const char *path, duro_error **err) {
                    "'%s' cannot have a write-ahead log (journal mode '%s'): is it on a network "
                    "file system?",
                    path, mode);
-}
-
-static duro_code run(sqlite3 *db, const char *path, const char *sql, duro_error **err) {
-  int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-  return rc == SQLITE_OK ? DURO_OK : fail(db, path, rc, err);
 }
 
 // Within the transaction.

@@ -323,6 +323,16 @@ describe("a call", function()
     assert.same({ "answer", true }, output)
   end)
 
+  it("inside an activity may time out, in real time", function()
+    rt:orchestration("slow", function(ctx) return ctx:wait_event("go") end)
+    rt:activity("asks", function(ctx)
+      local output, err = ctx.runtime:wait("slow", 0.02)
+      return { output == nil, err.code }
+    end)
+    assert(rt:start("slow", nil, { id = "slow" }))
+    assert.same({ true, "timeout" }, runtimes.run(rt, function(ctx) return ctx:activity("asks") end))
+  end)
+
   it("with an unknown option raises where it was made", function()
     local line = debug.getinfo(1, "l").currentline + 1
     local ok, message = pcall(function() rt:start("x", nil, { idd = "x" }) end)

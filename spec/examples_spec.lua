@@ -1,8 +1,8 @@
 -- The examples print what stands beside them in examples/expected. Each runs in a process of its own,
 -- on the Lua that runs the specs. A new example is found by its number.
 
-local child = require "spec.support.child"
 local lfs = require "lfs"
+local shell = require "spec.support.shell"
 
 local EXAMPLES = {}
 for name in lfs.dir("examples") do
@@ -19,18 +19,11 @@ local function expected(name)
 end
 
 
-local function output_of(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read("*a")
-  pipe:close()
-  return text
-end
-
-
 describe("an example in Lua", function()
   for _, name in ipairs(EXAMPLES) do
     it("prints what it promises: " .. name, function()
-      assert.equal(expected(name), output_of(child.command("examples/" .. name .. ".lua")))
+      local command = ("%s timeout 60 %s examples/%s.lua 2>&1"):format(shell.lua_settings(), shell.interpreter, name)
+      assert.equal(expected(name), shell.output(command))
     end)
   end
 end)
@@ -49,19 +42,19 @@ describe("the host in C", function()
   end)
 
   it("greets everybody", function()
-    assert.equal(expected("c_host"), output_of("build/c_host " .. path .. " 2>&1"))
+    assert.equal(expected("c_host"), shell.output(("timeout 60 build/c_host %s 2>&1"):format(path)))
   end)
 
-  it("goes on after a SIGKILL, and starts nothing twice", function()
-    local text = output_of(([[
-      build/c_host %s >%s.out 2>&1 &
+  it("goes on after a SIGKILL, and greets nobody twice whose greeting was recorded", function()
+    local text = shell.output((([[
+      build/c_host PATH >PATH.out 2>&1 &
       tries=0
-      until grep -q Ada %s.out || [ $((tries += 1)) -gt 500 ]; do sleep 0.01; done
+      until grep -q Edsger PATH.out || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
       kill -9 $!
-      build/c_host %s 2>&1
-    ]]):gsub("%%s", path))
-    local last_line = expected("c_host"):match("([^\n]+\n)$")
-    assert.equal(last_line, text:match("([^\n]+\n)$"))
+      timeout 60 build/c_host PATH 2>&1
+    ]]):gsub("PATH", path)))
+    assert.equal(expected("c_host"):match("([^\n]+\n)$"), text:match("([^\n]+\n)$"))
+    assert.falsy(text:find('greeting "Ada"', 1, true))
     assert.truthy(text:find('greeting "Grace"', 1, true))
   end)
 end)

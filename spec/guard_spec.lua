@@ -145,6 +145,13 @@ describe("the determinism guard", function()
   end)
 
 
+  it("shows what has a text of its own", function()
+    assert.same({ "null", true }, inside(function(ctx)
+      return { tostring(require("duro").null), type(tostring(ctx:schedule_wait("never"))) == "string" }
+    end))
+  end)
+
+
   describe("makes pairs", function()
     it("walk numbers, then strings, then booleans, each in order", function()
       local output = inside(function()

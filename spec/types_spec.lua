@@ -2,7 +2,8 @@
 
 local calls = require "duro.calls"
 local options = require "duro.options"
-local runtime = require "duro.runtime"
+
+require "duro" -- declares everything
 
 
 local function text_of_types()
@@ -52,7 +53,6 @@ describe("types.lua", function()
   local found = classes(text)
 
   it("has every option that a call takes, and no other", function()
-    assert.is_table(runtime)
     for _, name in ipairs(options.order) do
       if not COVERED[name] and not name:find("_spec") then
         local class = CLASS_OF[name]
@@ -93,6 +93,11 @@ describe("help", function()
     assert.matches("rt:start(name, [input], [{id=, version=,", text, 1, true)
     for _, key in ipairs(options.specs.start.keys) do assert.matches("\n  " .. key, text, 1, true) end
     assert.matches("on_conflict%s+string: fail;", text)
+  end)
+
+  it("says what the calls inside an orchestration take", function()
+    assert.matches("options of ctx:activity\n  retry ", help("ctx:activity"), 1, true)
+    assert.matches("max_attempts%s+integer: 3;", help("retry"))
   end)
 
   it("knows the nearest name", function()

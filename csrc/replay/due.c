@@ -54,7 +54,8 @@ bool duro__due_reserve(duro__exec *x) {
 
 static int64_t earliest(const duro__entry *e) {
   const duro__open *o = &e->open;
-  if (o->kind == DURO__OPEN_TIMER) return e->taken ? DURO_NEVER : o->fire_at_ms;
+  if (e->taken) return DURO_NEVER;
+  if (o->kind == DURO__OPEN_TIMER) return o->fire_at_ms;
   if (o->kind != DURO__OPEN_ACTIVITY) return DURO_NEVER;
   int64_t due_ms = e->whole_due_ms;
   if (o->state == DURO__STATE_BACKING_OFF && o->fire_at_ms < due_ms) due_ms = o->fire_at_ms;
@@ -109,17 +110,12 @@ duro__due_kind duro__exec_take_due(duro__exec *x, int64_t now_ms, int64_t *task,
   *whole = false;
   if (!e) return DURO__DUE_NONE;
   *task = e->open.id;
-  if (e->open.kind == DURO__OPEN_TIMER) {
+  // The end of the whole time outranks an attempt's, and a retry that would come too late anyway.
+  *whole = e->open.kind == DURO__OPEN_ACTIVITY && e->whole_due_ms <= now_ms;
+  if (*whole || e->open.kind == DURO__OPEN_TIMER) {
     e->taken = true;
     duro__due_update(x, e);
-    return DURO__DUE_TIMER;
-  }
-  // The end of the whole time outranks an attempt's, and a retry that would come too late anyway.
-  if (e->whole_due_ms <= now_ms) {
-    e->whole_due_ms = DURO_NEVER;
-    duro__due_update(x, e);
-    *whole = true;
-    return DURO__DUE_TIMEOUT;
+    return *whole ? DURO__DUE_TIMEOUT : DURO__DUE_TIMER;
   }
   if (e->open.volatile_due_ms && e->open.volatile_due_ms <= now_ms) {
     e->open.volatile_due_ms = 0;

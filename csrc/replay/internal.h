@@ -23,13 +23,13 @@ typedef struct duro__entry duro__entry;
 struct duro__entry {
   duro__open open;      // first: duro__exec_open gives its address
   int64_t due_ms;       // the key under which it stands in the due heap
-  int64_t whole_due_ms; // deadline_ms; DURO_NEVER when there is none or it has been taken
+  int64_t whole_due_ms; // an activity's deadline_ms; DURO_NEVER when there is none
   size_t size;          // of the block
   uint32_t heap_place;  // 1 + its index in the due heap; 0 = not there
   uint32_t start_turn;  // the turn whose effects hold its START_JOB or START_CHILD ...
   uint32_t start_place; // ... and the index there
   bool local_job;       // it is counted in the exec's local_jobs
-  bool taken;           // a timer that duro__exec_take_due gave away
+  bool taken;           // duro__exec_take_due gave away its end: it is due no more
   bool told;            // a bound wait whose completion the program has had
   duro__entry *prev_waiter, *next_waiter; // waits of one name that have no event yet
   duro__box *box;                         // of such a wait

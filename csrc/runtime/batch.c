@@ -8,8 +8,8 @@
 // Invariant: a batch's consumed messages, requests and effects stay with it until it is durable.
 #include "runtime/internal.h"
 
-#define FAULT_DELAY_MIN_NS UINT64_C(50000000)
-#define FAULT_DELAY_MAX_NS UINT64_C(1000000000)
+#define FAULT_DELAY_MIN_NS  UINT64_C(50000000)
+#define FAULT_DELAY_MAX_NS  UINT64_C(1000000000)
 #define TURNS_PER_BATCH_MIN 100
 
 bool duro__vec_room(void *items, size_t *count, size_t *capacity, size_t item_size) {
@@ -33,8 +33,10 @@ bool duro__vec_room(void *items, size_t *count, size_t *capacity, size_t item_si
 duro__batch *duro__batch_open(duro_runtime *rt) {
   if (rt->open) return rt->open;
   duro__batch *b = rt->batch_pool;
-  if (b) rt->batch_pool = b->next;
-  else b = calloc(1, sizeof *b);
+  if (b)
+    rt->batch_pool = b->next;
+  else
+    b = calloc(1, sizeof *b);
   if (!b) return NULL;
   b->next = NULL;
   b->rows.id = ++rt->last_batch;
@@ -58,8 +60,10 @@ void duro__batch_touch(duro_runtime *rt, duro__batch *b, duro__instance *i) {
 void duro__batch_answer(duro_runtime *rt, duro__batch *b, duro_request *r) {
   duro__request_joins(rt, b, r);
   duro_request **slot = duro__vec_push(&b->requests);
-  if (slot) *slot = r;
-  else b->poisoned = true;
+  if (slot)
+    *slot = r;
+  else
+    b->poisoned = true;
 }
 
 void duro__batch_add_message(duro_runtime *rt, duro__batch *b, duro_message *m) {
@@ -85,8 +89,10 @@ void duro__batch_poison(duro_runtime *rt, duro_error *err) {
     return;
   }
   b->poisoned = true;
-  if (b->error) duro_error_free(err);
-  else b->error = err;
+  if (b->error)
+    duro_error_free(err);
+  else
+    b->error = err;
 }
 
 static void batch_clear(duro__batch *b) {
@@ -192,7 +198,8 @@ static void batch_rows(duro_runtime *rt, duro__batch *b) {
   rows->last_key = rt->last_key;
   rows->last_message_id = rt->last_message_id;
   rows->last_job_id = rt->last_job_id;
-#define ROWS(member, count_member) (rows->member = b->member.items, rows->count_member = b->member.count)
+#define ROWS(member, count_member)                                                                 \
+  (rows->member = b->member.items, rows->count_member = b->member.count)
   ROWS(inserts, insert_count);
   ROWS(turns, turn_count);
   ROWS(updates, update_count);
@@ -233,8 +240,10 @@ static void seal(duro_runtime *rt) {
   batch_rows(rt, b);
   rt->sealed_batch = b->rows.id;
   b->next = NULL;
-  if (rt->flight_tail) rt->flight_tail->next = b;
-  else rt->flight_head = b;
+  if (rt->flight_tail)
+    rt->flight_tail->next = b;
+  else
+    rt->flight_head = b;
   rt->flight_tail = b;
   rt->in_flight++;
   c->subject = b;
@@ -269,11 +278,13 @@ static void leave_batch(duro_runtime *rt, duro__batch *b) {
     duro__instance *i = b->touched.items[k];
     i->batches--;
     if (i->batches) continue;
-    if (i->gone) duro__instance_drop(rt, i);
+    if (i->gone)
+      duro__instance_drop(rt, i);
     else if (i->waits_commit) {
       i->waits_commit = false;
       duro__instance_ready(rt, i);
-    } else duro__instance_touch(rt, i);
+    } else
+      duro__instance_touch(rt, i);
   }
 }
 
@@ -312,8 +323,10 @@ void duro__batch_finished(duro_runtime *rt, duro__batch *b) {
   rt->in_flight--;
   b->next = NULL;
   rt->did_something = true;
-  if (b->code || rt->fault) batch_fail(rt, b);
-  else batch_durable(rt, b);
+  if (b->code || rt->fault)
+    batch_fail(rt, b);
+  else
+    batch_durable(rt, b);
 }
 
 // --- A fault of the store ---
@@ -329,8 +342,10 @@ static void batch_fail(duro_runtime *rt, duro__batch *b) {
     if (b->code == DURO_LOCKED) rt->lost = true;
   }
   b->next = NULL;
-  if (rt->failed_tail) rt->failed_tail->next = b;
-  else rt->failed_head = b;
+  if (rt->failed_tail)
+    rt->failed_tail->next = b;
+  else
+    rt->failed_head = b;
   rt->failed_tail = b;
 }
 
@@ -356,7 +371,8 @@ static void forget_instance(duro_runtime *rt, duro__instance *i) {
   while (m) {
     duro_message *next = m->next;
     m->next = NULL;
-    if (worth_keeping(m)) keep(rt, m);
+    if (worth_keeping(m))
+      keep(rt, m);
     else {
       if (m->request_id && m->request_id <= rt->last_request_row) {
         rt->last_request_row = m->request_id - 1;
@@ -385,8 +401,10 @@ static void batch_rollback(duro_runtime *rt, duro__batch *b) {
       rt->last_request_row = m->request_id - 1;
     }
     m->waiter = NULL; // answered above
-    if (worth_keeping(m)) keep(rt, m);
-    else duro_message_free(m);
+    if (worth_keeping(m))
+      keep(rt, m);
+    else
+      duro_message_free(m);
     m = next;
   }
   for (size_t k = 0; k < b->touched.count; k++) b->touched.items[k]->doomed = true;
@@ -420,8 +438,10 @@ static void doomed_forget(duro_runtime *rt, duro__batch *failed) {
 
 static void probe_done(duro_runtime *rt, duro__command *c) {
   rt->probing = false;
-  if (rt->fault_delay_ns == 0) rt->fault_delay_ns = FAULT_DELAY_MIN_NS;
-  else rt->fault_delay_ns *= 2;
+  if (rt->fault_delay_ns == 0)
+    rt->fault_delay_ns = FAULT_DELAY_MIN_NS;
+  else
+    rt->fault_delay_ns *= 2;
   if (rt->fault_delay_ns > FAULT_DELAY_MAX_NS) rt->fault_delay_ns = FAULT_DELAY_MAX_NS;
   rt->fault_retry_ns = duro_clock_monotonic_ns() + rt->fault_delay_ns;
   if (c->code) { // not even that: nobody knows yet, and nobody shall wait for it
@@ -492,7 +512,8 @@ static bool reload(duro_runtime *rt) {
     duro_message *next = in_order->next;
     in_order->next = NULL;
     duro__instance *i = duro__live_by_key(rt, in_order->instance_key);
-    if (i) duro__deliver(rt, i, in_order);
+    if (i)
+      duro__deliver(rt, i, in_order);
     else {
       if (in_order->waiter) {
         duro__request_fail(in_order->waiter, DURO_STORAGE, "the store failed meanwhile: try again");

@@ -9,9 +9,7 @@
 
 #define EVICT_LOOKS 64 // idle ones looked at per eviction, so that one call stays short
 
-duro__instance *duro__live(duro_runtime *rt, duro_str id) {
-  return duro_map_get(&rt->by_id, id);
-}
+duro__instance *duro__live(duro_runtime *rt, duro_str id) { return duro_map_get(&rt->by_id, id); }
 
 duro__instance *duro__live_by_key(duro_runtime *rt, int64_t key) {
   return duro_map_get_int(&rt->by_key, key);
@@ -43,8 +41,10 @@ void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
   if (i->ready || i->gone) return;
   i->ready = true;
   i->ready_next = NULL;
-  if (rt->ready_tail) rt->ready_tail->ready_next = i;
-  else rt->ready_head = i;
+  if (rt->ready_tail)
+    rt->ready_tail->ready_next = i;
+  else
+    rt->ready_head = i;
   rt->ready_tail = i;
   rt->ready_count++;
   lru_remove(i);
@@ -66,8 +66,10 @@ static void ready_remove(duro_runtime *rt, duro__instance *i) {
   duro__instance *before = NULL;
   for (duro__instance *at = rt->ready_head; at; before = at, at = at->ready_next) {
     if (at != i) continue;
-    if (before) before->ready_next = i->ready_next;
-    else rt->ready_head = i->ready_next;
+    if (before)
+      before->ready_next = i->ready_next;
+    else
+      rt->ready_head = i->ready_next;
     if (rt->ready_tail == i) rt->ready_tail = before;
     rt->ready_count--;
     break;
@@ -114,9 +116,11 @@ static bool instance_register(duro_runtime *rt, duro__instance *i) {
 static void inbox_refuse(const duro_runtime *rt, duro__instance *i) {
   for (duro_message *m = i->inbox_head; m; m = m->next) {
     if (!m->waiter) continue;
-    if (rt->closing) duro__request_fail(m->waiter, DURO_CLOSED, "the runtime was closed");
-    else duro__request_fail(m->waiter, DURO_FINISHED, "instance '%.*s' has ended (%s)", DURO_FMT(i->id),
-                       duro_status_string(i->status));
+    if (rt->closing)
+      duro__request_fail(m->waiter, DURO_CLOSED, "the runtime was closed");
+    else
+      duro__request_fail(m->waiter, DURO_FINISHED, "instance '%.*s' has ended (%s)",
+                         DURO_FMT(i->id), duro_status_string(i->status));
     m->waiter = NULL;
   }
 }
@@ -194,7 +198,8 @@ static duro__exec_config exec_config(duro_runtime *rt, duro__code *code) {
   };
 }
 
-duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_code, duro_error **err) {
+duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_code,
+                              duro_error **err) {
   duro__code *code = NULL;
   if (with_code) {
     code = duro__find_orchestration(rt, i->name, i->version);
@@ -229,12 +234,18 @@ duro_code duro__instance_exec_held(duro_runtime *rt, duro__instance *i, duro_err
 // still run here are found again.
 static void reattach(duro_runtime *rt, duro__instance *i) {
   duro__jobs_attach(rt, i);
-  for (duro__open *o = duro__exec_open_next(i->exec, 0); o; o = duro__exec_open_next(i->exec, o->id)) {
+  for (duro__open *o = duro__exec_open_next(i->exec, 0); o;
+       o = duro__exec_open_next(i->exec, o->id)) {
     if (o->kind != DURO__OPEN_ACTIVITY || o->runtime || o->queue.p) continue;
     if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
-    duro_event lost = {.kind = DURO_EVENT_ACTIVITY_FAILED, .source = o->id, .attempt = o->attempt,
-                       .lost = true};
-    lost.error = DURO_STR("{\"code\":\"unavailable\",\"message\":\"the process that ran it has died\"}");
+    if (!duro__find_activity(rt, o->name)) { // it has not run here, and waits
+      duro__job_start(rt, i, o);
+      continue;
+    }
+    duro_event lost = {
+        .kind = DURO_EVENT_ACTIVITY_FAILED, .source = o->id, .attempt = o->attempt, .lost = true};
+    lost.error =
+        DURO_STR("{\"code\":\"unavailable\",\"message\":\"the process that ran it has died\"}");
     duro_message *m = duro_message_new(i->key, i->execution_id, &lost);
     if (m) duro__deliver(rt, i, m);
   }
@@ -314,8 +325,10 @@ static duro__instance *from_row(const duro_instance_row *row) {
 
 static void inbox_add(duro__instance *i, duro_message *m) {
   m->next = NULL;
-  if (i->inbox_tail) i->inbox_tail->next = m;
-  else i->inbox_head = m;
+  if (i->inbox_tail)
+    i->inbox_tail->next = m;
+  else
+    i->inbox_head = m;
   i->inbox_tail = m;
   i->inbox_count++;
 }
@@ -365,8 +378,10 @@ static duro_code revive(duro_runtime *rt, duro__instance *i, const duro_loaded *
     return DURO_OK;
   }
   if (code) {
-    if (err && !*err) *err = problem;
-    else duro_error_free(problem);
+    if (err && !*err)
+      *err = problem;
+    else
+      duro_error_free(problem);
     return code;
   }
   if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
@@ -414,8 +429,10 @@ duro_code duro__instance_fetch_by_key(duro_runtime *rt, int64_t key, duro__insta
   *out = NULL;
   duro__instance *i = duro__live_by_key(rt, key);
   if (i) {
-    if (i->gone) *ended_status = i->status;
-    else *out = i;
+    if (i->gone)
+      *ended_status = i->status;
+    else
+      *out = i;
     return DURO_OK;
   }
   duro_arena arena = {0};
@@ -431,8 +448,10 @@ duro_code duro__instance_fetch(duro_runtime *rt, duro_str id, duro__instance **o
   *out = NULL;
   duro__instance *i = duro__live(rt, id);
   if (i) {
-    if (i->gone) *ended_status = i->status;
-    else *out = i;
+    if (i->gone)
+      *ended_status = i->status;
+    else
+      *out = i;
     return DURO_OK;
   }
   duro_arena arena = {0};
@@ -467,17 +486,27 @@ static duro_code id_is_free(duro_runtime *rt, const duro__new_instance *n, duro_
 }
 
 static duro_message *start_message(const duro__instance *i, const duro__new_instance *n) {
-  duro_event e = {.kind = DURO_EVENT_ORCHESTRATION_STARTED,
-                  .name = i->name,
-                  .version = i->version,
-                  .input = n->input,
-                  .run_id = duro_str_from(i->run_id),
-                  .parent = i->parent_id,
-                  .parent_event = i->parent_event_id,
-                  .carry = n->carry};
+  duro_event e = {
+      .kind = DURO_EVENT_ORCHESTRATION_STARTED,
+      .name = i->name,
+      .version = i->version,
+      .input = n->input,
+      .run_id = duro_str_from(i->run_id),
+      .parent = i->parent_id,
+      .parent_event = i->parent_event_id,
+  };
   int64_t begins = n->start_at_ms > i->created_at_ms ? n->start_at_ms : i->created_at_ms;
   if (n->timeout_ms) e.deadline_ms = begins + n->timeout_ms;
-  return duro_message_new(i->key, 1, &e);
+  duro_buf carry = {0}; // the attributes of a start are the first state of its execution
+  if (n->attributes.p) {
+    duro_buf_add_lit(&carry, "{\"attributes\":");
+    duro_buf_add_str(&carry, n->attributes);
+    duro_buf_add_char(&carry, '}');
+    e.carry = duro_buf_str(&carry);
+  }
+  duro_message *m = carry.oom ? NULL : duro_message_new(i->key, 1, &e);
+  duro_buf_free(&carry);
+  return m;
 }
 
 static void fresh_run_id(duro_runtime *rt, char out[DURO_RUN_ID_SIZE]) {
@@ -552,7 +581,8 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
     return DURO_OK;
   }
   m->waiter = n->request;
-  m->must_keep = n->request == NULL; // a child or a detached start belongs to the batch of its sender
+  m->must_keep =
+      n->request == NULL; // a child or a detached start belongs to the batch of its sender
   duro__instance_ready(rt, i);
   return DURO_OK;
 }
@@ -561,10 +591,14 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
 
 static bool runs_while_parked(const duro__instance *i, const duro_message *m) {
   switch (m->event.kind) {
-  case DURO_EVENT_ORCHESTRATION_TERMINATED: return true;
-  case DURO_EVENT_RESUMED: return i->status == DURO_STATUS_SUSPENDED && !i->foreign_vm;
-  case DURO_EVENT_CANCEL_REQUESTED: return i->status == DURO_STATUS_PENDING;
-  default: return false;
+  case DURO_EVENT_ORCHESTRATION_TERMINATED:
+    return true;
+  case DURO_EVENT_RESUMED:
+    return i->status == DURO_STATUS_SUSPENDED && !i->foreign_vm;
+  case DURO_EVENT_CANCEL_REQUESTED:
+    return i->status == DURO_STATUS_PENDING;
+  default:
+    return false;
   }
 }
 
@@ -583,16 +617,18 @@ static void park(duro_runtime *rt, duro__instance *i, duro_message *m) {
 void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m) {
   if (i->gone) {
     if (m->waiter) {
-      duro__request_fail(m->waiter, DURO_FINISHED, "instance '%.*s' has ended (%s)", DURO_FMT(i->id),
-                         duro_status_string(i->status));
+      duro__request_fail(m->waiter, DURO_FINISHED, "instance '%.*s' has ended (%s)",
+                         DURO_FMT(i->id), duro_status_string(i->status));
     }
     duro_message_free(m);
     return;
   }
   m->instance_key = i->key;
   inbox_add(i, m);
-  if (duro__instance_parked(i) && !runs_while_parked(i, m)) park(rt, i, m);
-  else duro__instance_ready(rt, i);
+  if (duro__instance_parked(i) && !runs_while_parked(i, m))
+    park(rt, i, m);
+  else
+    duro__instance_ready(rt, i);
 }
 
 // --- Code that changed ---

@@ -197,6 +197,7 @@ struct duro_job {
   duro__job_state state;
   int64_t instance_key, execution_id, task;
   duro__instance *instance; // NULL once its instance left memory
+  duro__code *code;
   bool cancelled, orphan;   // orphan: its result is dropped
   bool deferred;
   duro_request *awaited;
@@ -208,6 +209,11 @@ struct duro_job {
   void *user;
   // The text of `info` follows in the same allocation.
 };
+
+// An activity whose code is not registered here.
+typedef struct duro__unregistered {
+  int64_t instance_key, execution_id, task;
+} duro__unregistered;
 
 typedef struct duro__job_queue {
   duro_job *head, *tail;
@@ -302,6 +308,7 @@ struct duro_runtime {
   size_t jobs_running; // taken by the host and neither ended, nor asleep, nor waiting
   size_t jobs_out;     // taken by the host and not ended
   size_t jobs_idle;    // of these: asleep or deferred (they wait for the passing of time)
+  DURO__VEC(duro__unregistered) unregistered;
   duro_job *orphans;   // whose instance is not in memory, by `sibling`
 
   duro_request *waiters;     // wait_kind tells for what
@@ -355,7 +362,7 @@ duro_code duro__instance_fetch_by_key(duro_runtime *rt, int64_t key, duro__insta
                                       duro_status *ended_status, duro_error **err);
 // A new one, live and ready, with its start message in the inbox. Errors: already_exists ...
 typedef struct duro__new_instance {
-  duro_str id, name, version, input, attributes, parent_id, carry;
+  duro_str id, name, version, input, attributes, parent_id;
   int64_t parent_key, parent_event_id, parent_execution_id, depth;
   int64_t start_at_ms; // 0 = now
   int64_t timeout_ms;  // 0 = none
@@ -429,6 +436,7 @@ void duro__fold_turn(duro_runtime *rt); // starts folding when it is time
 
 // --- jobs.c ---
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *open); // after its commit
+void duro__jobs_registered(duro_runtime *rt); // an activity was registered: who waited for it?
 void duro__job_cancel(duro_runtime *rt, duro_job *job);
 void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task);
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i);  // its instance leaves memory

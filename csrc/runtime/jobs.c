@@ -10,17 +10,23 @@
 static void queue_add(duro__job_queue *q, duro_job *job) {
   job->next = NULL;
   job->prev = q->tail;
-  if (q->tail) q->tail->next = job;
-  else q->head = job;
+  if (q->tail)
+    q->tail->next = job;
+  else
+    q->head = job;
   q->tail = job;
   q->count++;
 }
 
 static void queue_remove(duro__job_queue *q, duro_job *job) {
-  if (job->prev) job->prev->next = job->next;
-  else q->head = job->next;
-  if (job->next) job->next->prev = job->prev;
-  else q->tail = job->prev;
+  if (job->prev)
+    job->prev->next = job->next;
+  else
+    q->head = job->next;
+  if (job->next)
+    job->next->prev = job->prev;
+  else
+    q->tail = job->prev;
   job->next = job->prev = NULL;
   q->count--;
 }
@@ -88,8 +94,12 @@ bool duro__sleepers_wake(duro_runtime *rt) {
 // Takes the job out of whatever it waits in.
 static void leave_state(duro_runtime *rt, duro_job *job) {
   switch (job->state) {
-  case DURO__JOB_READY: queue_remove(&rt->ready_jobs, job); break;
-  case DURO__JOB_WOKEN: queue_remove(&rt->woken_jobs, job); break;
+  case DURO__JOB_READY:
+    queue_remove(&rt->ready_jobs, job);
+    break;
+  case DURO__JOB_WOKEN:
+    queue_remove(&rt->woken_jobs, job);
+    break;
   case DURO__JOB_SLEEPING:
     sleeper_remove(rt, job);
     rt->jobs_idle--;
@@ -98,7 +108,8 @@ static void leave_state(duro_runtime *rt, duro_job *job) {
     if (job->awaited) job->awaited->awaiting = NULL;
     job->awaited = NULL;
     break;
-  case DURO__JOB_RUNNING: break;
+  case DURO__JOB_RUNNING:
+    break;
   }
 }
 
@@ -150,7 +161,8 @@ static char *put(char **at, duro_str s, duro_str *out) {
 
 // Stable across attempts, and different for a new run under an old id.
 static int activity_id(char out[96], const duro__instance *i, int64_t task) {
-  return snprintf(out, 96, "%.32s-%lld-%lld", i->run_id, (long long)i->execution_id, (long long)task);
+  return snprintf(out, 96, "%.32s-%lld-%lld", i->run_id, (long long)i->execution_id,
+                  (long long)task);
 }
 
 static duro_job *job_new(duro_runtime *rt, duro__instance *i, const duro__open *o, duro__code *code,
@@ -168,6 +180,8 @@ static duro_job *job_new(duro_runtime *rt, duro__instance *i, const duro__open *
   put(&at, heartbeat, &job->info.heartbeat_details);
   job->info.attempt = o->attempt;
   job->info.code = code->handle;
+  job->code = code;
+  code->users++;
   job->rt = rt;
   job->instance = i;
   job->instance_key = i->key;
@@ -203,25 +217,32 @@ static void job_free(duro_runtime *rt, duro_job *job) {
     sibling_remove(&rt->orphans, job);
   }
   if (job->taken) rt->jobs_out--;
+  duro__code_release(rt, job->code);
   duro_buf_free(&job->heartbeat);
   free(job);
 }
 
-static void fail_unregistered(duro_runtime *rt, duro__instance *i, const duro__open *o) {
-  duro_buf error = {0};
-  duro_buf_add_lit(&error, "{\"code\":\"not_registered\",\"retryable\":false,\"message\":");
-  duro_buf text = {0};
-  duro_buf_printf(&text, "activity '%.*s' is not registered in this process", DURO_FMT(o->name));
-  duro_json_add_string(&error, duro_buf_str(&text));
-  duro_buf_add_char(&error, '}');
-  duro_event e = {.kind = DURO_EVENT_ACTIVITY_FAILED,
-                  .source = o->id,
-                  .attempt = o->attempt,
-                  .error = duro_buf_str(&error)};
-  duro_message *m = duro_message_new(i->key, i->execution_id, &e);
-  if (m) duro__deliver(rt, i, m);
-  duro_buf_free(&text);
-  duro_buf_free(&error);
+// Nobody here has this activity (yet): the job waits until it is registered.
+static void wait_for_code(duro_runtime *rt, const duro__instance *i, const duro__open *o) {
+  duro__unregistered *u = duro__vec_push(&rt->unregistered);
+  if (!u) return;
+  *u = (duro__unregistered){.instance_key = i->key, .execution_id = i->execution_id, .task = o->id};
+  duro__log(rt, "warn", "activity '%.*s' of '%.*s' waits: it is not registered in this process",
+            DURO_FMT(o->name), DURO_FMT(i->id));
+}
+
+void duro__jobs_registered(duro_runtime *rt) {
+  size_t count = rt->unregistered.count;
+  duro__unregistered *waiting = rt->unregistered.items;
+  memset(&rt->unregistered, 0, sizeof rt->unregistered); // those still unknown are added again
+  for (size_t k = 0; k < count; k++) {
+    duro__instance *i = duro__live_by_key(rt, waiting[k].instance_key);
+    if (!i || !i->exec || i->gone || i->execution_id != waiting[k].execution_id) continue;
+    duro__open *o = duro__exec_open(i->exec, waiting[k].task);
+    if (o && o->state == DURO__STATE_WAITING) duro__job_start(rt, i, o);
+  }
+  free(waiting);
+  if (count) duro__sweep_start(rt, -1); // those that were evicted meanwhile
 }
 
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
@@ -235,7 +256,7 @@ void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
   }
   duro__code *code = duro__find_activity(rt, o->name);
   if (!code) {
-    fail_unregistered(rt, i, o);
+    wait_for_code(rt, i, o);
     return;
   }
   duro_job *job = job_new(rt, i, o, code, o->heartbeat);
@@ -302,11 +323,14 @@ void duro__job_cancel(duro_runtime *rt, duro_job *job) {
     duro__open *o = duro__exec_open(job->instance->exec, job->task);
     if (o && o->runtime == job) o->runtime = NULL; // the next attempt is another job
   }
-  if (job->state == DURO__JOB_READY) job_free(rt, job); // nobody has seen it
-  else duro__job_wake(rt, job);
+  if (job->state == DURO__JOB_READY)
+    job_free(rt, job); // nobody has seen it
+  else
+    duro__job_wake(rt, job);
 }
 
-void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task) {
+void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id,
+                           int64_t task) {
   for (duro_job *job = i->jobs, *next; job; job = next) {
     next = job->sibling;
     if (job->execution_id == execution_id && job->task == task) duro__job_cancel(rt, job);
@@ -361,25 +385,18 @@ void duro__jobs_attach(duro_runtime *rt, duro__instance *i) {
 void duro__jobs_free(duro_runtime *rt) {
   while (rt->orphans) job_free(rt, rt->orphans);
   free(rt->sleeping.items);
+  free(rt->unregistered.items);
 }
 
 // --- What a running activity asks ---
 
-const duro_job_info *duro_job_get_info(const duro_job *job) {
-  return &job->info;
-}
+const duro_job_info *duro_job_get_info(const duro_job *job) { return &job->info; }
 
-bool duro_job_cancelled(const duro_job *job) {
-  return job->cancelled;
-}
+bool duro_job_cancelled(const duro_job *job) { return job->cancelled; }
 
-void duro_job_set_user(duro_job *job, void *user) {
-  job->user = user;
-}
+void duro_job_set_user(duro_job *job, void *user) { job->user = user; }
 
-void *duro_job_user(const duro_job *job) {
-  return job->user;
-}
+void *duro_job_user(const duro_job *job) { return job->user; }
 
 void duro_job_sleep_until(duro_job *job, int64_t at_ms) {
   duro_runtime *rt = job->rt;
@@ -426,8 +443,8 @@ void duro__job_arm(duro_runtime *rt, duro_job *job) {
 
 duro_code duro_job_heartbeat(duro_job *job, duro_str details, duro_error **err) {
   if (details.n > DURO_MAX_PAYLOAD_BYTES) {
-    return duro_fail(err, DURO_TOO_LARGE, "heartbeat details are %zu bytes; %d are allowed", details.n,
-                     DURO_MAX_PAYLOAD_BYTES);
+    return duro_fail(err, DURO_TOO_LARGE, "heartbeat details are %zu bytes; %d are allowed",
+                     details.n, DURO_MAX_PAYLOAD_BYTES);
   }
   duro_runtime *rt = job->rt;
   if (!job->instance || !job->instance->exec || job->cancelled) return DURO_OK;

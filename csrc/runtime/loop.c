@@ -9,7 +9,7 @@
 
 #include "runtime/internal.h"
 
-#define TURNS_PER_STEP 4000
+#define TURNS_PER_STEP  4000
 #define LONGEST_WAIT_MS 1000 // leases are renewed and other processes looked after
 
 void duro__log(duro_runtime *rt, const char *level, const char *format, ...) {
@@ -22,9 +22,7 @@ void duro__log(duro_runtime *rt, const char *level, const char *format, ...) {
   rt->options.log(rt->options.log_user, level, text, DURO_NONE);
 }
 
-bool duro__is_own_process(const duro_runtime *rt) {
-  return rt->pid == (int)getpid();
-}
+bool duro__is_own_process(const duro_runtime *rt) { return rt->pid == (int)getpid(); }
 
 // --- Time ---
 
@@ -91,7 +89,8 @@ static bool recheck_stalled(duro_runtime *rt) {
     rt->recheck_after_key = rows.items[k].key;
     if (duro__live_by_key(rt, rows.items[k].key)) continue;
     if (duro__instance_fetch_by_key(rt, rows.items[k].key, &i, &ended, &problem)) {
-      duro__log(rt, "error", "a stalled instance could not be loaded: %s", problem ? problem->message : "");
+      duro__log(rt, "error", "a stalled instance could not be loaded: %s",
+                problem ? problem->message : "");
     }
     duro_error_free(problem);
   }
@@ -99,7 +98,8 @@ static bool recheck_stalled(duro_runtime *rt) {
     rt->recheck_stalled = false;
     rt->recheck_after_key = 0;
   }
-  if (code) duro__log(rt, "error", "stalled instances could not be read: %s", err ? err->message : "");
+  if (code)
+    duro__log(rt, "error", "stalled instances could not be read: %s", err ? err->message : "");
   duro_error_free(err);
   duro_arena_free(&arena);
   return true;
@@ -125,8 +125,10 @@ static bool work(duro_runtime *rt) {
   uv_run(&rt->loop, UV_RUN_NOWAIT);
   bool any = duro__writer_collect(rt);
   any |= duro__sleepers_wake(rt);
-  if (rt->role == DURO_ROLE_RUNTIME) any |= own_work(rt);
-  else any |= duro__client_step(rt);
+  if (rt->role == DURO_ROLE_RUNTIME)
+    any |= own_work(rt);
+  else
+    any |= duro__client_step(rt);
   return any;
 }
 
@@ -141,15 +143,14 @@ static int64_t ms_until_ns(uint64_t at_ns) {
   return at_ns <= now_ns ? 0 : (int64_t)((at_ns - now_ns) / 1000000) + 1;
 }
 
-static int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static bool can_move_now(const duro_runtime *rt) {
   if (rt->ready_jobs.head && rt->jobs_out < (size_t)rt->options.activity_concurrency) return true;
   if (rt->woken_jobs.head) return true;
   if (!turns_allowed(rt)) return false;
-  if (rt->ready_count && !(duro__batch_full(rt) && rt->in_flight >= DURO_BATCHES_IN_FLIGHT)) return true;
+  if (rt->ready_count && !(duro__batch_full(rt) && rt->in_flight >= DURO_BATCHES_IN_FLIGHT))
+    return true;
   return rt->recheck_stalled || (rt->open && !rt->in_flight);
 }
 
@@ -159,20 +160,21 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt) {
   int64_t wait = LONGEST_WAIT_MS;
   if (rt->in_flight == 0 || !rt->options.virtual_clock) {
     int64_t due_ms = duro_next_due_ms(self), now_ms = duro__now(self);
-    if (due_ms <= now_ms && !turns_allowed(rt)) due_ms = DURO_NEVER; // cannot be served at this moment
+    if (due_ms <= now_ms && !turns_allowed(rt))
+      due_ms = DURO_NEVER; // cannot be served at this moment
     if (!rt->options.virtual_clock) {
       if (due_ms != DURO_NEVER) wait = least(wait, ms_until(due_ms, now_ms));
-    } else if (due_ms <= now_ms) wait = 0;
+    } else if (due_ms <= now_ms)
+      wait = 0;
   }
   if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) wait = 0;
-  if (rt->fault && !rt->probing && !rt->in_flight) wait = least(wait, ms_until_ns(rt->fault_retry_ns));
+  if (rt->fault && !rt->probing && !rt->in_flight)
+    wait = least(wait, ms_until_ns(rt->fault_retry_ns));
   if (rt->resume_ns && !rt->fault) wait = least(wait, ms_until_ns(rt->resume_ns));
   return least(wait, duro__client_poll_ms(rt));
 }
 
-static void on_timer(uv_timer_t *timer) {
-  (void)timer;
-}
+static void on_timer(uv_timer_t *timer) { (void)timer; }
 
 static void wait_for(duro_runtime *rt, int64_t ms) {
   if (ms > 0) {
@@ -183,17 +185,14 @@ static void wait_for(duro_runtime *rt, int64_t ms) {
   }
 }
 
-int duro_fd(const duro_runtime *rt) {
-  return uv_backend_fd(&rt->loop);
-}
+int duro_fd(const duro_runtime *rt) { return uv_backend_fd(&rt->loop); }
 
-void duro_wake(duro_runtime *rt) {
-  uv_async_send(&rt->wake);
-}
+void duro_wake(duro_runtime *rt) { uv_async_send(&rt->wake); }
 
 duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_error **err) {
   int64_t before = rt->totals.turns;
-  uint64_t until_ns = duro_clock_monotonic_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000;
+  uint64_t until_ns =
+      duro_clock_monotonic_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000;
   rt->did_something = false;
   bool worked = false;
   for (;;) {
@@ -208,7 +207,8 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
   }
   if (turns) *turns = rt->totals.turns - before;
   if (rt->lost) {
-    return duro_fail(err, DURO_LOCKED, "the lease of '%s' was lost: another process owns it", rt->path);
+    return duro_fail(err, DURO_LOCKED, "the lease of '%s' was lost: another process owns it",
+                     rt->path);
   }
   return DURO_OK;
 }

@@ -47,8 +47,9 @@ static duro_code check(const duro_options *o, const duro_host *host, duro_error 
   };
   for (size_t k = 0; k < sizeof ranges / sizeof *ranges; k++) {
     if (ranges[k].value >= ranges[k].least && ranges[k].value <= ranges[k].most) continue;
-    return duro_fail(err, DURO_INVALID_ARGUMENT, "%s is %lld; it must be %lld to %lld", ranges[k].name,
-                     (long long)ranges[k].value, (long long)ranges[k].least, (long long)ranges[k].most);
+    return duro_fail(err, DURO_INVALID_ARGUMENT, "%s is %lld; it must be %lld to %lld",
+                     ranges[k].name, (long long)ranges[k].value, (long long)ranges[k].least,
+                     (long long)ranges[k].most);
   }
   return DURO_OK;
 }
@@ -88,7 +89,8 @@ static duro_code open_loop(duro_runtime *rt, duro_error **err) {
 static duro_code fold_all(duro_runtime *rt, duro_error **err) {
   size_t folded = 0;
   do {
-    duro_code code = duro__store_fold(rt->store, rt->epoch, duro__now(rt), FOLD_ROWS_AT_OPEN, &folded, err);
+    duro_code code =
+        duro__store_fold(rt->store, rt->epoch, duro__now(rt), FOLD_ROWS_AT_OPEN, &folded, err);
     if (code) return code;
   } while (folded);
   return DURO_OK;
@@ -140,8 +142,10 @@ static duro_code take_role(duro_runtime *rt, duro_error **err) {
     duro_error_free(busy);
     return read_marks(rt, err);
   }
-  if (err) *err = busy;
-  else duro_error_free(busy);
+  if (err)
+    *err = busy;
+  else
+    duro_error_free(busy);
   return code;
 }
 
@@ -188,7 +192,8 @@ duro_code duro_open(const duro_options *options, const duro_host *host, duro_run
 
 static void drain(duro_runtime *rt) {
   uint64_t until_ns = duro_clock_monotonic_ns() + CLOSE_PATIENCE_NS;
-  while ((rt->in_flight || rt->open) && !rt->fault && !rt->lost && duro_clock_monotonic_ns() < until_ns) {
+  while ((rt->in_flight || rt->open) && !rt->fault && !rt->lost &&
+         duro_clock_monotonic_ns() < until_ns) {
     duro__writer_collect(rt);
     if (rt->open && !rt->in_flight) {
       bool virtual_clock = rt->options.virtual_clock;
@@ -208,8 +213,7 @@ static void close_loop(duro_runtime *rt) {
   if (!rt->loop_open) return;
   uv_close((uv_handle_t *)&rt->wake, NULL);
   uv_close((uv_handle_t *)&rt->timer, NULL);
-  while (uv_run(&rt->loop, UV_RUN_DEFAULT)) {
-  }
+  while (uv_run(&rt->loop, UV_RUN_DEFAULT)) {}
   uv_loop_close(&rt->loop);
   rt->loop_open = false;
 }

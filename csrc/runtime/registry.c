@@ -265,6 +265,7 @@ DURO_EXPORT duro_code duro_register_activity(duro_runtime *rt, duro_str name, vo
     return duro_fail_oom(err);
   }
   if (old) code_replace(rt, old);
+  duro__jobs_registered(rt);
   return DURO_OK;
 }
 

@@ -100,7 +100,8 @@ static void arrive(duro_runtime *rt, duro__instance *i, const duro_event *e) {
 
 static void attempt_timed_out(duro_runtime *rt, duro__instance *i, int64_t task, bool whole) {
   duro__open *o = duro__exec_open(i->exec, task);
-  duro_event e = {.kind = DURO_EVENT_ACTIVITY_FAILED, .source = task, .attempt = o ? o->attempt : 0};
+  duro_event e = {
+      .kind = DURO_EVENT_ACTIVITY_FAILED, .source = task, .attempt = o ? o->attempt : 0};
   e.error = whole ? DURO_STR("{\"code\":\"timeout\",\"message\":\"the activity's time was over\","
                              "\"retryable\":false}")
                   : DURO_STR("{\"code\":\"timeout\",\"message\":\"the attempt's time was over\"}");
@@ -113,7 +114,8 @@ static void fire_tasks(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
   bool whole = false;
   for (;;) {
     switch (duro__exec_take_due(i->exec, now_ms, &task, &whole)) {
-    case DURO__DUE_NONE: return;
+    case DURO__DUE_NONE:
+      return;
     case DURO__DUE_TIMER: {
       duro_event e = {.kind = DURO_EVENT_TIMER_FIRED, .source = task};
       arrive(rt, i, &e);
@@ -124,7 +126,9 @@ static void fire_tasks(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
       if (o) duro__job_start(rt, i, o);
       break;
     }
-    case DURO__DUE_TIMEOUT: attempt_timed_out(rt, i, task, whole); break;
+    case DURO__DUE_TIMEOUT:
+      attempt_timed_out(rt, i, task, whole);
+      break;
     }
   }
 }
@@ -187,7 +191,8 @@ static void sweep_load(duro_runtime *rt, const duro_instance_row *row) {
   duro_error *err = NULL;
   duro_code code = duro__instance_fetch_by_key(rt, row->key, &i, &ended, &err);
   if (code) {
-    duro__log(rt, "error", "an instance that is due could not be loaded: %s", err ? err->message : "");
+    duro__log(rt, "error", "an instance that is due could not be loaded: %s",
+              err ? err->message : "");
     int64_t *again = duro__vec_push(&rt->reload);
     if (again) *again = row->key;
     if (!rt->resume_ns) rt->resume_ns = duro_clock_monotonic_ns() + UINT64_C(1000000000);
@@ -200,7 +205,8 @@ bool duro__sweep_step(duro_runtime *rt) {
   if (!rt->sweeping) {
     if (rt->next_sweep_ms > duro__now(rt)) return false;
     // What was due at or before the last sweep is live, or has been put back with a later time.
-    duro__sweep_start(rt, rt->swept_to_ms < rt->next_sweep_ms ? rt->swept_to_ms : rt->next_sweep_ms - 1);
+    duro__sweep_start(rt, rt->swept_to_ms < rt->next_sweep_ms ? rt->swept_to_ms
+                                                              : rt->next_sweep_ms - 1);
   }
   if (rt->live_count >= (size_t)rt->options.max_live_instances) {
     duro__evict(rt);

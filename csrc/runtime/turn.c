@@ -9,7 +9,8 @@
 
 // --- Messages to others ---
 
-static void post_event(duro_runtime *rt, duro__instance *to, const duro_event *e, int64_t execution_id) {
+static void post_event(duro_runtime *rt, duro__instance *to, const duro_event *e,
+                       int64_t execution_id) {
   duro_message *m = duro_message_new(to->key, execution_id, e);
   if (!m) {
     duro_error *err = NULL;
@@ -29,8 +30,10 @@ static duro__instance *receiver(duro_runtime *rt, duro_str id, int64_t key) {
   duro_error *err = NULL;
   duro_code code = key ? duro__instance_fetch_by_key(rt, key, &to, &ended, &err)
                        : duro__instance_fetch(rt, id, &to, &ended, &err);
-  if (code && code != DURO_NOT_FOUND) duro__batch_poison(rt, err);
-  else duro_error_free(err);
+  if (code && code != DURO_NOT_FOUND)
+    duro__batch_poison(rt, err);
+  else
+    duro_error_free(err);
   return to;
 }
 
@@ -40,9 +43,8 @@ static void child_refused(duro_runtime *rt, duro__instance *parent, int64_t task
   duro_buf_printf(&error, "{\"code\":\"%s\",\"message\":", duro_code_string(code));
   duro_json_add_string(&error, duro_str_from(message));
   duro_buf_add_char(&error, '}');
-  duro_event e = {.kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED,
-                  .source = task,
-                  .error = duro_buf_str(&error)};
+  duro_event e = {
+      .kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED, .source = task, .error = duro_buf_str(&error)};
   post_event(rt, parent, &e, parent->execution_id);
   duro_buf_free(&error);
 }
@@ -51,22 +53,24 @@ static void start_child(duro_runtime *rt, duro__instance *i, int64_t task) {
   const duro__open *o = duro__exec_open(i->exec, task);
   if (!o) return; // cancelled in the same turn
   if (i->depth + 1 > DURO_MAX_TREE_DEPTH) {
-    child_refused(rt, i, task, DURO_TOO_LARGE, "sub-orchestrations are nested too deep (100 levels)");
+    child_refused(rt, i, task, DURO_TOO_LARGE,
+                  "sub-orchestrations are nested too deep (100 levels)");
     return;
   }
-  duro__new_instance n = {.id = o->instance,
-                          .name = o->name,
-                          .version = o->version,
-                          .input = o->input,
-                          .parent_id = i->id,
-                          .parent_key = i->key,
-                          .parent_event_id = task,
-                          .parent_execution_id = i->execution_id,
-                          .depth = i->depth + 1,
-                          .timeout_ms = duro_json_member_int(o->options, "timeout_ms", 0),
-                          // A derived id holds the parent's: taken only when somebody chose it on purpose,
-                          // which the store notices.
-                          .checked = duro_str_starts_with(o->instance, i->id)};
+  duro__new_instance n = {
+      .id = o->instance,
+      .name = o->name,
+      .version = o->version,
+      .input = o->input,
+      .parent_id = i->id,
+      .parent_key = i->key,
+      .parent_event_id = task,
+      .parent_execution_id = i->execution_id,
+      .depth = i->depth + 1,
+      .timeout_ms = duro_json_member_int(o->options, "timeout_ms", 0),
+      // A derived id holds the parent's: taken only when somebody chose it on purpose,
+      // which the store notices.
+      .checked = duro_str_starts_with(o->instance, i->id)};
   duro_error *err = NULL;
   duro_code code = duro__instance_create(rt, &n, NULL, &err);
   if (code == DURO_STORAGE || code == DURO_OUT_OF_MEMORY) {
@@ -86,7 +90,8 @@ static void start_detached(duro_runtime *rt, const duro_event *e) {
     duro__batch_poison(rt, err);
     return;
   }
-  if (code) duro__log(rt, "warn", "start of '%.*s': %s", DURO_FMT(e->instance), err ? err->message : "");
+  if (code)
+    duro__log(rt, "warn", "start of '%.*s': %s", DURO_FMT(e->instance), err ? err->message : "");
   duro_error_free(err);
 }
 
@@ -126,22 +131,32 @@ static void effects(duro_runtime *rt, duro__batch *b, duro__instance *i,
   for (size_t k = 0; k < result->effect_count; k++) {
     const duro__effect *e = &result->effects[k];
     switch (e->kind) {
-    case DURO__START_JOB: after(rt, b, i, DURO__AFTER_JOB, e->task); break;
-    case DURO__CANCEL_JOB: after(rt, b, i, DURO__AFTER_CANCEL_JOB, e->task); break;
-    case DURO__START_CHILD: start_child(rt, i, e->task); break;
+    case DURO__START_JOB:
+      after(rt, b, i, DURO__AFTER_JOB, e->task);
+      break;
+    case DURO__CANCEL_JOB:
+      after(rt, b, i, DURO__AFTER_CANCEL_JOB, e->task);
+      break;
+    case DURO__START_CHILD:
+      start_child(rt, i, e->task);
+      break;
     case DURO__CANCEL_CHILD:
-    case DURO__TERMINATE_CHILD: end_child(rt, e); break;
-    case DURO__START_DETACHED: start_detached(rt, &e->event); break;
-    case DURO__SEND_EVENT: send_event(rt, &e->event); break;
+    case DURO__TERMINATE_CHILD:
+      end_child(rt, e);
+      break;
+    case DURO__START_DETACHED:
+      start_detached(rt, &e->event);
+      break;
+    case DURO__SEND_EVENT:
+      send_event(rt, &e->event);
+      break;
     }
   }
 }
 
 // --- Rows ---
 
-static duro_str keep(duro__batch *b, duro_str s) {
-  return duro_arena_dup(&b->arena, s);
-}
+static duro_str keep(duro__batch *b, duro_str s) { return duro_arena_dup(&b->arena, s); }
 
 void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
                            const duro__turn_result *result) {
@@ -258,10 +273,11 @@ static void tell_parent(duro_runtime *rt, duro__instance *i, const duro__turn_re
   } else {
     duro_buf_printf(&error, "{\"code\":\"%s\",\"message\":",
                     i->status == DURO_STATUS_CANCELLED ? "cancelled" : "terminated");
-    duro_json_add_string(&error, result->reason.n ? result->reason
-                                 : duro_str_from(i->status == DURO_STATUS_CANCELLED
-                                                     ? "the sub-orchestration was cancelled"
-                                                     : "the sub-orchestration was terminated"));
+    duro_json_add_string(&error, result->reason.n
+                                     ? result->reason
+                                     : duro_str_from(i->status == DURO_STATUS_CANCELLED
+                                                         ? "the sub-orchestration was cancelled"
+                                                         : "the sub-orchestration was terminated"));
     duro_buf_add_char(&error, '}');
     e.error = duro_buf_str(&error);
   }
@@ -278,9 +294,12 @@ static void count_end(duro_runtime *rt, duro__instance *i) {
   };
   duro__count(rt, i->name, metrics[i->status], 1);
   duro__count(rt, i->name, DURO__DURATION_MS, duro__now(rt) - i->created_at_ms);
-  if (i->status == DURO_STATUS_COMPLETED) rt->totals.completed++;
-  else if (i->status == DURO_STATUS_FAILED) rt->totals.failed++;
-  else rt->totals.cancelled++;
+  if (i->status == DURO_STATUS_COMPLETED)
+    rt->totals.completed++;
+  else if (i->status == DURO_STATUS_FAILED)
+    rt->totals.failed++;
+  else
+    rt->totals.cancelled++;
 }
 
 static void instance_ended(duro_runtime *rt, duro__instance *i, const duro__turn_result *result) {
@@ -345,12 +364,14 @@ static duro_str stall_error(duro__instance *i, duro_code code, const char *messa
   return duro_buf_str(b);
 }
 
-void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, const char *message) {
+void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
+                          const char *message) {
   duro__batch *b = duro__batch_open(rt);
   if (!b) return;
   char text[512];
   if (code == DURO_NONDETERMINISM) {
-    snprintf(text, sizeof text, "the code departs from its history at event %lld: expected %s, got %s",
+    snprintf(text, sizeof text,
+             "the code departs from its history at event %lld: expected %s, got %s",
              (long long)i->mismatch.event_id, i->mismatch.expected ? i->mismatch.expected : "?",
              i->mismatch.got ? i->mismatch.got : "?");
     message = text;
@@ -394,8 +415,10 @@ void duro__instance_unstall(duro_runtime *rt, duro__instance *i) {
 // --- The turn ---
 
 static duro_message *inbox_take(duro__instance *i, duro_message *before, duro_message *m) {
-  if (before) before->next = m->next;
-  else i->inbox_head = m->next;
+  if (before)
+    before->next = m->next;
+  else
+    i->inbox_head = m->next;
   if (i->inbox_tail == m) i->inbox_tail = before;
   i->inbox_count--;
   m->next = NULL;
@@ -405,8 +428,10 @@ static duro_message *inbox_take(duro__instance *i, duro_message *before, duro_me
 static void consume(duro_runtime *rt, duro__batch *b, duro_message *m) {
   if (m->row_id) {
     int64_t *row = duro__vec_push(&b->messages_done);
-    if (row) *row = m->row_id;
-    else b->poisoned = true;
+    if (row)
+      *row = m->row_id;
+    else
+      b->poisoned = true;
   }
   if (m->waiter) duro__batch_answer(rt, b, m->waiter);
   m->next = b->consumed;
@@ -426,7 +451,8 @@ typedef enum takes {
 
 static bool taken(takes which, duro_event_kind kind) {
   switch (which) {
-  case TAKES_ALL: return true;
+  case TAKES_ALL:
+    return true;
   case TAKES_CONTROL:
     return kind == DURO_EVENT_ORCHESTRATION_TERMINATED || kind == DURO_EVENT_RESUMED ||
            kind == DURO_EVENT_SUSPENDED;
@@ -450,7 +476,8 @@ static bool apply_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i, tak
     inbox_take(i, before, m);
     bool recorded = false;
     duro_error *err = NULL;
-    duro_code code = applies(i, m) ? duro__exec_apply(i->exec, &m->event, &recorded, &err) : DURO_OK;
+    duro_code code =
+        applies(i, m) ? duro__exec_apply(i->exec, &m->event, &recorded, &err) : DURO_OK;
     consume(rt, b, m);
     if (code) {
       duro__log(rt, "error", "a turn of instance '%.*s': %s", DURO_FMT(i->id),
@@ -460,7 +487,8 @@ static bool apply_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i, tak
     }
     duro_status status = duro__exec_status(i->exec);
     if (duro_status_final(status)) break;
-    if (which == TAKES_CONTROL && status == DURO_STATUS_RUNNING && i->status == DURO_STATUS_SUSPENDED) {
+    if (which == TAKES_CONTROL && status == DURO_STATUS_RUNNING &&
+        i->status == DURO_STATUS_SUSPENDED) {
       which = TAKES_ALL; // resumed: what had arrived follows in order
       before = NULL;
       m = i->inbox_head;
@@ -510,16 +538,19 @@ static void publish(duro_runtime *rt, duro__batch *b, duro__instance *i,
   }
   turn_counts(rt, i, result);
   effects(rt, b, i, result);
-  if (continued) next_execution(rt, b, i, result);
-  else if (duro_status_final(i->status)) instance_ended(rt, i, result);
-  else duro__timers_update(rt, i);
+  if (continued)
+    next_execution(rt, b, i, result);
+  else if (duro_status_final(i->status))
+    instance_ended(rt, i, result);
+  else
+    duro__timers_update(rt, i);
 }
 
 // Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting).
 static bool prepare(duro_runtime *rt, duro__instance *i) {
   bool drop = i->stale_code || (rt->options.replay_every_turn && i->exec && i->last_seq);
-  if (drop || (!i->exec && !i->needs_insert && !(i->inbox_head && i->inbox_head->event.kind ==
-                                                 DURO_EVENT_ORCHESTRATION_STARTED))) {
+  if (drop || (!i->exec && !i->needs_insert &&
+               !(i->inbox_head && i->inbox_head->event.kind == DURO_EVENT_ORCHESTRATION_STARTED))) {
     if (i->batches) { // its newest events are not in the store yet
       i->waits_commit = true;
       return false;
@@ -529,13 +560,15 @@ static bool prepare(duro_runtime *rt, duro__instance *i) {
   }
   duro_error *err = NULL;
   bool fresh = i->inbox_head && i->inbox_head->event.kind == DURO_EVENT_ORCHESTRATION_STARTED;
-  duro_code code = fresh ? duro__instance_exec(rt, i, true, &err) : duro__instance_build(rt, i, &err);
+  duro_code code =
+      fresh ? duro__instance_exec(rt, i, true, &err) : duro__instance_build(rt, i, &err);
   if (code == DURO_OK) {
     if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
     return true;
   }
   if (code == DURO_NOT_REGISTERED || code == DURO_NONDETERMINISM) {
-    if (i->status != DURO_STATUS_STALLED) duro__instance_stall(rt, i, code, err ? err->message : NULL);
+    if (i->status != DURO_STATUS_STALLED)
+      duro__instance_stall(rt, i, code, err ? err->message : NULL);
     duro_error_free(err);
   } else {
     duro__batch_poison(rt, err);
@@ -584,9 +617,12 @@ static void run_parked(duro_runtime *rt, duro__instance *i) {
   duro_error *err = NULL;
   duro_code code = DURO_OK;
   bool runs_code = i->status == DURO_STATUS_SUSPENDED && !i->foreign_vm;
-  if (unstarted) code = duro__instance_exec_held(rt, i, &err);
-  else if (!runs_code) code = duro__instance_scan(rt, i, &err);
-  else if (!i->exec) code = duro__instance_build(rt, i, &err);
+  if (unstarted)
+    code = duro__instance_exec_held(rt, i, &err);
+  else if (!runs_code)
+    code = duro__instance_scan(rt, i, &err);
+  else if (!i->exec)
+    code = duro__instance_build(rt, i, &err);
   if (code) {
     duro__log(rt, "error", "instance '%.*s': %s", DURO_FMT(i->id), err ? err->message : "");
     duro_error_free(err);

@@ -6,8 +6,9 @@
 // and `done`, nothing else.
 #include "runtime/internal.h"
 
-#define FOLD_EVERY_NS UINT64_C(1000000000) // a reader elsewhere sees the projection at most this late
-#define FOLD_ROWS 25000                    // measured: large strides in key order pay
+#define FOLD_EVERY_NS                                                                              \
+  UINT64_C(1000000000)                // a reader elsewhere sees the projection at most this late
+#define FOLD_ROWS               25000 // measured: large strides in key order pay
 #define WAL_ROWS_PER_CHECKPOINT 20000
 
 static void worker_main(void *argument) {
@@ -23,8 +24,10 @@ static void worker_main(void *argument) {
     c->next = NULL;
     c->run(w->rt, c);
     uv_mutex_lock(&w->lock);
-    if (w->done_tail) w->done_tail->next = c;
-    else w->done_head = c;
+    if (w->done_tail)
+      w->done_tail->next = c;
+    else
+      w->done_head = c;
     w->done_tail = c;
     uv_async_send(&w->rt->wake);
   }
@@ -91,20 +94,18 @@ duro__command *duro__command_new(void (*run)(duro_runtime *, duro__command *),
 static void worker_push(duro__worker *w, duro__command *c) {
   uv_mutex_lock(&w->lock);
   c->next = NULL;
-  if (w->todo_tail) w->todo_tail->next = c;
-  else w->todo_head = c;
+  if (w->todo_tail)
+    w->todo_tail->next = c;
+  else
+    w->todo_head = c;
   w->todo_tail = c;
   uv_cond_signal(&w->wanted);
   uv_mutex_unlock(&w->lock);
 }
 
-void duro__writer_push(duro_runtime *rt, duro__command *c) {
-  worker_push(&rt->writer, c);
-}
+void duro__writer_push(duro_runtime *rt, duro__command *c) { worker_push(&rt->writer, c); }
 
-void duro__helper_push(duro_runtime *rt, duro__command *c) {
-  worker_push(&rt->helper, c);
-}
+void duro__helper_push(duro_runtime *rt, duro__command *c) { worker_push(&rt->helper, c); }
 
 static bool worker_collect(duro_runtime *rt, duro__worker *w) {
   if (!w->started) return false;
@@ -183,13 +184,18 @@ static void fold_done(duro_runtime *rt, duro__command *c) {
   rt->folding = false;
   rt->last_fold_ns = duro_clock_monotonic_ns();
   bool failed = c->code != DURO_OK;
-  if (failed) duro__log(rt, "error", "folding: %s", c->error ? c->error->message : "failed");
-  else rt->folded_seq = c->flag ? c->number2 : (c->number2 > rt->folded_seq ? c->number2 : rt->folded_seq);
+  if (failed)
+    duro__log(rt, "error", "folding: %s", c->error ? c->error->message : "failed");
+  else
+    rt->folded_seq =
+        c->flag ? c->number2 : (c->number2 > rt->folded_seq ? c->number2 : rt->folded_seq);
   if (c->code == DURO_LOCKED) rt->lost = true;
   command_free(c);
   if (rt->want_fold.count) {
-    if (failed || everything_folded(rt)) fold_continue(rt);
-    else fold_start(rt);
+    if (failed || everything_folded(rt))
+      fold_continue(rt);
+    else
+      fold_start(rt);
   }
   checkpoint_start(rt);
   duro__evict(rt);

@@ -83,9 +83,8 @@ local function tostring_guarded(...)
   local value = ...
   local kind = type(value)
   if kind == "table" or kind == "function" or kind == "userdata" or kind == "thread" then
-    local meta = getmetatable(value)
-    local says = type(meta) ~= "table" or rawget(meta, "__tostring") == nil
-    if says and in_orchestration() then
+    local meta = debug.getmetatable(value)
+    if not (meta and rawget(meta, "__tostring")) and in_orchestration() then
       error(("tostring of a %s is its address, which differs between runs: write its fields"):format(kind), 2)
     end
   end

@@ -2,7 +2,10 @@
 
 local calls = require "duro.calls"
 local options = require "duro.options"
-local runtime = require "duro.runtime" -- declares the options of open, and all calls
+
+-- These declare the calls and their options.
+require "duro.runtime"
+require "duro.orchestration"
 
 -- What is not a call of the core: {signature, sentence, spec}.
 local OTHERS = {
@@ -24,6 +27,13 @@ local OTHERS = {
 }
 
 
+-- The calls inside an orchestration that take options, and retry.
+local CTX = {}
+for _, name in ipairs(options.order) do
+  if name:find("^ctx:") or name == "retry" then CTX[#CTX + 1] = name end
+end
+
+
 local function options_text(spec)
   local lines = {}
   for i, row in ipairs(spec.rows) do
@@ -39,6 +49,7 @@ local function overview()
   local lines = { "duro.help(name) says more about one of these:" }
   for _, entry in ipairs(OTHERS) do lines[#lines + 1] = ("  %-22s %s"):format(entry[1], entry[3]) end
   for _, row in ipairs(calls.rows) do lines[#lines + 1] = ("  %-22s %s"):format(row[1], row.doc) end
+  lines[#lines + 1] = "and about the options of " .. table.concat(CTX, ", ")
   return table.concat(lines, "\n")
 end
 
@@ -47,13 +58,13 @@ local function names()
   local list = {}
   for _, entry in ipairs(OTHERS) do list[#list + 1] = entry[1] end
   for _, row in ipairs(calls.rows) do list[#list + 1] = row[1] end
+  for _, ctx_name in ipairs(CTX) do list[#list + 1] = ctx_name end
   return list
 end
 
 
 --- A text about everything, or about one call. context: anywhere.
 local function help(name)
-  assert(runtime)
   if name == nil then return overview() end
   for _, entry in ipairs(OTHERS) do
     if entry[1] == name then
@@ -66,6 +77,9 @@ local function help(name)
       local spec = row.options and "\n" .. options_text(row.options) or ""
       return ("%s -> %s\n%s%s"):format(calls.signature(row), row.returns, row.doc, spec)
     end
+  end
+  for _, ctx_name in ipairs(CTX) do
+    if ctx_name == name then return ("options of %s\n%s"):format(name, options_text(options.specs[name])) end
   end
   return ("duro has no '%s'%s"):format(tostring(name), options.hint(name, names()))
 end

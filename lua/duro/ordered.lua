@@ -10,7 +10,7 @@ local ordered = {}
 
 -- The plain functions, for when a strict guard has replaced the global ones.
 local real = { pairs = pairs, next = next, sort = table.sort }
-local rawget, type, getmetatable = rawget, type, getmetatable
+local rawget, type, getmetatable = rawget, type, debug.getmetatable
 
 local HONOURS_PAIRS = pairs(setmetatable({}, { __pairs = function() return 1 end })) == 1
 local RANK = { number = 1, string = 2, boolean = 3 }
@@ -49,7 +49,7 @@ end
 --- pairs, in the order of the keys.
 function ordered.pairs(t)
   local meta = getmetatable(t)
-  if type(t) ~= "table" or (HONOURS_PAIRS and type(meta) == "table" and rawget(meta, "__pairs")) then
+  if type(t) ~= "table" or (HONOURS_PAIRS and meta and rawget(meta, "__pairs")) then
     return real.pairs(t)
   end
   local keys, kind = ordered_keys(t)

@@ -179,9 +179,10 @@ end
 
 
 function Runtime:close()
+  local closed = self.core:close() -- raises inside an activity
   registry.default.listeners[self] = nil
   self.stopping = true
-  return self.core:close()
+  return closed
 end
 
 

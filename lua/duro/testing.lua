@@ -5,6 +5,7 @@
 --   t:mock_activity("charge", function(ctx, order) return "receipt-1" end)
 --   assert.equal("done", t:run("order", { total = 5 }))
 
+local core = require "duro.core"
 local errors = require "duro.errors"
 local options = require "duro.options"
 local runtime = require "duro.runtime"
@@ -73,7 +74,6 @@ local function assert_completed(rt, id, ...)
   if status.status ~= "completed" then options.blame("expected it completed, but " .. tostring(status)) end
   local expected = ...
   if select("#", ...) > 0 and not equal(status.output, expected) then
-    local core = require "duro.core"
     options.blame(("expected output %s, but %s"):format(core.encode(expected) or "?", tostring(status)))
   end
   return status.output

@@ -21,7 +21,7 @@ local function prepare(script, before)
   file:close()
   local command = ("%s echo $$; LUA_PATH=%s LUA_CPATH=%s LUA_INIT= exec %s %s 2>&1"):format(before or "",
     quoted(package.path), quoted(package.cpath), INTERPRETER, quoted(path))
-  return path, "sh -c " .. quoted(command)
+  return path, "exec sh -c " .. quoted(command) -- one process, so that nobody reports its end
 end
 
 

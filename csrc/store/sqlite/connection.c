@@ -125,6 +125,7 @@ duro_code duro__sqlite_write_begin(duro_store *s, const char *verb, duro__sqlite
   c->verb = verb;
   duro_arena_reset(&s->scratch);
   s->scratch.oom = false;
+  if (!sqlite3_get_autocommit(c->db)) roll_back(c); // a rollback that failed with the disk
   statement st = use(c, Q_begin_write);
   duro_code code = duro__sqlite_run(&st, err);
   if (code != DURO_OK) {

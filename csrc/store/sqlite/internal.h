@@ -292,9 +292,6 @@ void *duro__sqlite_grow(duro_arena *arena, void *items, size_t count, size_t *ca
 // --- list.c, list_sql.c ---
 duro_code duro__sqlite_list(duro_store *s, const duro_list_query *query, duro_arena *arena,
                             duro_instance_rows *out, duro_error **err);
-// The SQL that `list` would run now, for the test of query plans.
-duro_code duro__sqlite_list_explain(duro_store *s, const duro_list_query *query, duro_buf *sql,
-                                    duro_error **err);
 
 // --- lease.c, requests.c, jobs.c, figures.c ---
 duro_code duro__sqlite_marks(duro_store *s, duro_arena *arena, duro_store_marks *out,

@@ -261,6 +261,8 @@ static duro_code count_source(list_plan *plan, const list_source *source, int64_
                               int64_t *count, duro_error **err) {
   list_sql sql = {.plan = plan};
   statement st;
+  *count = 0;
+  if (source->arm_count == 0) return DURO_OK;
   duro__sqlite_list_write_count(&sql, source, most);
   duro_code code = duro__sqlite_list_prepare(&sql, &st, err);
   if (code == DURO_OK) code = duro__sqlite_take_ints(&st, count, 1, NULL, err);
@@ -400,28 +402,6 @@ duro_code duro__sqlite_list(duro_store *s, const duro_list_query *query, duro_ar
   duro_arena scratch = {0};
   list_plan plan = {.store = s, .conn = c, .query = query, .arena = &scratch};
   code = list(&plan, arena, out, err);
-  duro_arena_free(&scratch);
-  duro__sqlite_read_end(s, c);
-  return code;
-}
-
-duro_code duro__sqlite_list_explain(duro_store *s, const duro_list_query *query, duro_buf *sql,
-                                    duro_error **err) {
-  duro__sqlite_conn *c;
-  duro_code code = duro__sqlite_read_begin(s, "list", true, &c, err);
-  if (code != DURO_OK) return code;
-  duro_arena scratch = {0};
-  list_plan plan = {.store = s, .conn = c, .query = query, .arena = &scratch};
-  choice chosen;
-  code = choose(&plan, &chosen, err);
-  if (code == DURO_OK) code = cut_arms(&plan, &chosen.first, err);
-  if (code == DURO_OK && chosen.first.arm_count > 0) {
-    list_sql q = {.plan = &plan};
-    duro__sqlite_list_write(&q, &chosen.first);
-    duro_buf_add_str(sql, duro_buf_str(&q.text));
-    if (q.text.oom || sql->oom) code = duro_fail_oom(err);
-    duro_buf_free(&q.text);
-  }
   duro_arena_free(&scratch);
   duro__sqlite_read_end(s, c);
   return code;

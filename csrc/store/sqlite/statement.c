@@ -33,7 +33,7 @@ duro_code duro__sqlite_fail(const duro__sqlite_conn *c, int rc, duro_error **err
   bool current = c->db && sqlite3_extended_errcode(c->db) == rc;
   const char *sentence = current ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
   if (code == DURO_BUSY) {
-    return duro_fail(err, code, "%s: another connection is writing to '%s': %s (SQLite %d)",
+    return duro_fail(err, code, "%s: another connection holds the lock of '%s': %s (SQLite %d)",
                      c->verb, c->path, sentence, rc);
   }
   return duro_fail(err, code, "%s: %s (SQLite %d, in '%s')", c->verb, sentence, rc, c->path);

@@ -245,7 +245,8 @@ SELECT
 FROM instances;
 
 -- An event says its time only where it differs from the one before it in the same array, and a
--- file's time never goes back: so the time of an event is the greatest so far.
+-- file's time never goes back: so the time of an event is the greatest so far. The window is parted
+-- by i.id, so that a condition on instance_id reaches the tables below it.
 CREATE VIEW v_events AS
 WITH arrays AS (
   SELECT instance_key, execution_id, first_event_id, events FROM history
@@ -260,7 +261,7 @@ SELECT
   json_extract(e.value, '$.id') AS event_id,
   json_extract(e.value, '$.kind') AS kind,
   max(json_extract(e.value, '$.at')) OVER (
-    PARTITION BY a.instance_key, a.execution_id, a.first_event_id ORDER BY e.key
+    PARTITION BY i.id, a.execution_id, a.first_event_id ORDER BY e.key
   ) / 1000.0 AS timestamp,
   json_extract(e.value, '$.name') AS name,
   json_extract(e.value, '$.source') AS source_event_id,

@@ -301,27 +301,3 @@ describe("an orchestration", function()
     assert.is_string(err.message)
   end)
 end)
-
-
-describe("memory that runs out in an orchestration", function()
-  it("is told to whoever started it, and harms no other", function()
-    local lines = child.lines([[
-      local duro = require "duro"
-      local rt = assert(duro.open { path = ":memory:", clock = "virtual" })
-      rt:orchestration("hungry", function()
-        local chunks = {}
-        while true do chunks[#chunks + 1] = ("x"):rep(1e6) .. #chunks end
-      end)
-      rt:orchestration("modest", function(ctx) return ctx:wait_event("go") end)
-      local modest = assert(rt:start("modest"))
-      local id, err = rt:start("hungry")
-      if id then id, err = rt:wait(id, 60) end
-      collectgarbage()
-      print(id, err.message:match("memory"))
-      assert(rt:raise_event(modest, "go", "fine"))
-      print(rt:wait(modest, 10))
-      rt:close()
-    ]], "ulimit -v 600000;")
-    assert.same({ "nil\tmemory", "fine" }, lines)
-  end)
-end)

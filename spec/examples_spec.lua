@@ -50,7 +50,7 @@ describe("the host in C", function()
       build/c_host PATH >PATH.out 2>&1 &
       tries=0
       until grep -q Edsger PATH.out || [ $((tries += 1)) -gt 1000 ]; do sleep 0.01; done
-      kill -9 $!
+      kill -9 $! && wait $! 2>/dev/null
       timeout 60 build/c_host PATH 2>&1
     ]]):gsub("PATH", path)))
     assert.equal(expected("c_host"):match("([^\n]+\n)$"), text:match("([^\n]+\n)$"))

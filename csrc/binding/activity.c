@@ -135,7 +135,7 @@ static int sleep_for(lua_State *L) {
   duro__host *h = rt->host;
   int64_t ms = 0;
   const char *problem = duro__duration_read(L, 2, &ms);
-  if (problem) return duro__host_blame(L, h, "ctx:sleep: %s", problem);
+  if (problem) return duro__duration_refuse(L, h, 2, "sleep", problem);
   if (a->hosted) return 0;
   if (!a->runner || h->runner != a->runner || a->runner->co != L || !lua_isyieldable(L)) {
     return duro__host_blame(L, h, "ctx:sleep can wait only in the activity's own coroutine, and not inside "

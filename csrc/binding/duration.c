@@ -66,3 +66,13 @@ const char *duro__time_read(lua_State *L, int index, int64_t *ms) {
   *ms = (int64_t)(value + 0.5);
   return NULL;
 }
+
+int duro__duration_refuse(lua_State *L, duro__host *h, int index, const char *what, const char *problem) {
+  int type = lua_type(L, index);
+  if (type != LUA_TNUMBER && type != LUA_TSTRING) {
+    return duro__host_blame(L, h, "ctx:%s: %s, got %s", what, problem, luaL_typename(L, index));
+  }
+  const char *value = lua_tostring(L, index); // a number becomes its text, which nobody needs again
+  duro__error_push_text(L, h, "invalid_argument", "ctx:%s: %s, got '%.100s'", what, problem, value);
+  return lua_error(L);
+}

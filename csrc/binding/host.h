@@ -131,5 +131,7 @@ int duro__error_thrown_ref(lua_State *L, duro__host *h, lua_State *from);
 const char *duro__duration_read(lua_State *L, int index, int64_t *ms);
 // Epoch milliseconds of a number of epoch seconds.
 const char *duro__time_read(lua_State *L, int index, int64_t *ms);
+// Raises that problem: a wrong type as the programmer's fault, a value out of range as invalid_argument.
+int duro__duration_refuse(lua_State *L, duro__host *h, int index, const char *what, const char *problem);
 
 #endif

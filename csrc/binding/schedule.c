@@ -88,7 +88,7 @@ static int ask_timer(lua_State *L, bool direct) {
     problem = duro__time_read(L, 3, &fire_at_ms);
     delay_ms = fire_at_ms > now_ms ? fire_at_ms - now_ms : 0;
   }
-  if (problem) return duro__host_blame(L, p->host, "ctx:%s: %s", what, problem);
+  if (problem) return duro__duration_refuse(L, p->host, lua_isnoneornil(L, 3) ? 2 : 3, what, problem);
   duro__task *t = prepare(L, p, DURO__TASK_TIMER, direct, what);
   int64_t id = 0;
   duro_error *err = NULL;
@@ -145,8 +145,8 @@ static int take(lua_State *L) {
     return lua_error(L);
   }
   if (f->direct_kind == DURO__TASK_TIMER) return 0;
-  if (f->direct_kind == DURO__TASK_WAIT) duro_turn_observe(p->turn, id);
   if (!duro__payload_decode(L, p->host, f->result)) return lua_error(L);
+  if (f->direct_kind == DURO__TASK_WAIT) duro_turn_observe(p->turn, id); // `result` ends with it
   return 1;
 }
 

@@ -29,7 +29,7 @@ static bool admit_activity_completed(duro__exec *x, duro_event *e) {
   duro__entry *task = admitted_activity(x, e);
   if (!task) return false;
   e->attempt = task->open.attempt > 1 ? task->open.attempt : 0;
-  x->activities_completed++;
+  x->turn->activities_completed++;
   return true;
 }
 
@@ -42,11 +42,11 @@ static void become_retry(duro_event *e, const duro__entry *task, int64_t fire_at
 // The jitter of a wait comes from what is fixed: run, execution, task and attempt.
 static int64_t retry_delay_ms(duro__exec *x, const duro__retry *policy, const duro__entry *task) {
   if (!policy->jitter) return duro__retry_delay_ms(policy, task->open.attempt, DURO_NONE);
-  x->scratch.n = 0;
-  duro_buf_add_str(&x->scratch, x->start.run_id);
-  duro_buf_printf(&x->scratch, ":%lld:%lld:%lld", (long long)x->start.execution_id,
+  x->turn->scratch.n = 0;
+  duro_buf_add_str(&x->turn->scratch, x->start.run_id);
+  duro_buf_printf(&x->turn->scratch, ":%lld:%lld:%lld", (long long)x->start.execution_id,
                   (long long)task->open.id, (long long)task->open.attempt);
-  return duro__retry_delay_ms(policy, task->open.attempt, duro_buf_str(&x->scratch));
+  return duro__retry_delay_ms(policy, task->open.attempt, duro_buf_str(&x->turn->scratch));
 }
 
 static bool may_retry(const duro__exec *x, const duro__retry *policy, const duro__entry *task,
@@ -69,11 +69,11 @@ static bool admit_activity_failed(duro__exec *x, duro_event *e) {
     become_retry(e, task, duro__add_ms(x->now_ms, retry_delay_ms(x, &policy, task)));
     return true;
   }
-  x->scratch.n = 0;
-  duro__failure_write(&x->scratch, e->error, task->open.name, task->open.attempt);
-  e->error = duro_buf_str(&x->scratch);
+  x->turn->scratch.n = 0;
+  duro__failure_write(&x->turn->scratch, e->error, task->open.name, task->open.attempt);
+  e->error = duro_buf_str(&x->turn->scratch);
   e->attempt = task->open.attempt;
-  x->activities_failed++;
+  x->turn->activities_failed++;
   return true;
 }
 
@@ -83,7 +83,7 @@ static bool admit_activity_deferred(duro__exec *x, duro_event *e) {
 
 static bool admit_timer_fired(duro__exec *x, duro_event *e) {
   if (!duro__source(x, e)) return false;
-  x->timers_fired++;
+  x->turn->timers_fired++;
   return true;
 }
 
@@ -93,10 +93,10 @@ static bool admit_child(duro__exec *x, duro_event *e) {
 }
 
 static bool admit_event_received(duro__exec *x, duro_event *e) {
-  if (e->dedup_id.n && duro__label_known(x->dedup, e->dedup_id)) return false;
+  if (e->dedup_id.n && duro__label_known(x->kept->dedup, e->dedup_id)) return false;
   duro__entry *waiter = duro__mail_first_waiter(x, e->name);
   e->source = waiter ? waiter->open.id : 0;
-  x->events_received++;
+  x->turn->events_received++;
   return true;
 }
 

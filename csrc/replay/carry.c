@@ -14,12 +14,12 @@
 static size_t string_bytes(duro_str s) { return s.n * 6 + 2; }
 
 size_t duro__carry_bytes(const duro__exec *x) {
-  size_t bytes = 256 + x->custom_status.n + x->attributes.n + x->mailbox.mail_bytes +
+  size_t bytes = 256 + x->kept->custom_status.n + x->kept->attributes.n + x->mailbox.mail_bytes +
                  x->mailbox.mail_count * (DURO_MAX_NAME_BYTES * 6 + 32);
-  for (size_t i = 0; i < x->kv.count; i++) {
-    bytes += string_bytes(x->kv.items[i]->key) + x->kv.items[i]->value.n + 2;
+  for (size_t i = 0; i < x->kept->kv.count; i++) {
+    bytes += string_bytes(x->kept->kv.items[i]->key) + x->kept->kv.items[i]->value.n + 2;
   }
-  for (const duro__label *l = x->dedup ? x->dedup->first : NULL; l; l = l->next) {
+  for (const duro__label *l = x->kept->dedup ? x->kept->dedup->first : NULL; l; l = l->next) {
     bytes += string_bytes(l->text) + 1;
   }
   return bytes;
@@ -49,11 +49,11 @@ static void write_mailbox(const duro__exec *x, duro_buf *b) {
 
 static void write_kv(const duro__exec *x, duro_buf *b) {
   char separator = '{';
-  for (size_t i = 0; i < x->kv.count; i++, separator = ',') {
+  for (size_t i = 0; i < x->kept->kv.count; i++, separator = ',') {
     duro_buf_add_char(b, separator);
-    duro_json_add_string(b, x->kv.items[i]->key);
+    duro_json_add_string(b, x->kept->kv.items[i]->key);
     duro_buf_add_char(b, ':');
-    duro_buf_add_str(b, x->kv.items[i]->value);
+    duro_buf_add_str(b, x->kept->kv.items[i]->value);
   }
   duro_buf_add_char(b, '}');
 }
@@ -73,25 +73,25 @@ void duro__carry_write(const duro__exec *x, duro_buf *b) {
     begin_member(b, "mailbox");
     write_mailbox(x, b);
   }
-  if (x->kv.count) {
+  if (x->kept->kv.count) {
     begin_member(b, "kv");
     write_kv(x, b);
   }
-  if (x->custom_status.p) {
+  if (x->kept->custom_status.p) {
     begin_member(b, "custom_status");
-    duro_buf_add_str(b, x->custom_status);
+    duro_buf_add_str(b, x->kept->custom_status);
   }
-  if (x->custom_status_version) {
+  if (x->kept->custom_status_version) {
     begin_member(b, "custom_status_version");
-    duro_buf_add_int(b, x->custom_status_version);
+    duro_buf_add_int(b, x->kept->custom_status_version);
   }
-  if (x->attributes.p) {
+  if (x->kept->attributes.p) {
     begin_member(b, "attributes");
-    duro_buf_add_str(b, x->attributes);
+    duro_buf_add_str(b, x->kept->attributes);
   }
-  if (x->dedup && x->dedup->first) {
+  if (x->kept->dedup && x->kept->dedup->first) {
     begin_member(b, "dedup");
-    write_labels(x->dedup, b);
+    write_labels(x->kept->dedup, b);
   }
   duro_buf_add_char(b, '}');
 }
@@ -157,26 +157,26 @@ static duro_code read_dedup(reading *r, duro_str array) {
   if (duro_json_next(&j) != DURO_JSON_BEGIN_ARRAY) return corrupt(r, "dedup");
   while ((type = duro_json_next(&j)) == DURO_JSON_STRING) {
     duro_str id = duro_json_text(&j, &r->arena);
-    if (r->arena.oom || !duro__label_add(&r->x->dedup, id)) return duro__break_oom(r->x, r->err);
+    if (r->arena.oom || !duro__label_add(&r->x->kept->dedup, id)) return duro__break_oom(r->x, r->err);
   }
   return type == DURO_JSON_END_ARRAY ? DURO_OK : corrupt(r, "dedup");
 }
 
 static duro_code read_custom_status(reading *r, duro_str value) {
-  return duro__own(&r->x->custom_status, value) ? DURO_OK : duro__break_oom(r->x, r->err);
+  return duro__own(&r->x->kept->custom_status, value) ? DURO_OK : duro__break_oom(r->x, r->err);
 }
 
 static duro_code read_version(reading *r, duro_str value) {
   duro_json_reader j;
   duro_json_open(&j, value);
   if (duro_json_next(&j) != DURO_JSON_INTEGER) return corrupt(r, "custom_status_version");
-  r->x->custom_status_version = j.integer;
+  r->x->kept->custom_status_version = j.integer;
   return DURO_OK;
 }
 
 static duro_code read_attributes(reading *r, duro_str object) {
   if (!object.n || object.p[0] != '{') return corrupt(r, "attributes");
-  return duro__own(&r->x->attributes, object) ? DURO_OK : duro__break_oom(r->x, r->err);
+  return duro__own(&r->x->kept->attributes, object) ? DURO_OK : duro__break_oom(r->x, r->err);
 }
 
 static const struct {

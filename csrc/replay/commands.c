@@ -60,7 +60,7 @@ duro_code duro_turn_activity(duro_turn *t, duro_str name, duro_str input, duro_s
   code = duro__issue(x, &e, err);
   if (code) return code;
   *task = e.id;
-  if (x->replaying) return DURO_OK;
+  if (x->replay) return DURO_OK;
   return duro__effect_start(x, DURO__START_JOB, duro__open_find(x, e.id)) ? duro__break_oom(x, err)
                                                                           : DURO_OK;
 }
@@ -97,14 +97,14 @@ static duro_code check_orchestration(duro_str name, duro_str version, duro_str i
 
 // {parent}::{execution}::{event id}, in the exec's scratch.
 static duro_code child_id(duro__exec *x, duro_str *id, duro_error **err) {
-  x->scratch.n = 0;
-  duro_buf_add_str(&x->scratch, x->start.instance_id);
-  duro_buf_add_lit(&x->scratch, "::");
-  duro_buf_add_int(&x->scratch, x->start.execution_id);
-  duro_buf_add_lit(&x->scratch, "::");
-  duro_buf_add_int(&x->scratch, duro__next_id(x));
-  if (x->scratch.oom) return duro__break_oom(x, err);
-  *id = duro_buf_str(&x->scratch);
+  x->turn->scratch.n = 0;
+  duro_buf_add_str(&x->turn->scratch, x->start.instance_id);
+  duro_buf_add_lit(&x->turn->scratch, "::");
+  duro_buf_add_int(&x->turn->scratch, x->start.execution_id);
+  duro_buf_add_lit(&x->turn->scratch, "::");
+  duro_buf_add_int(&x->turn->scratch, duro__next_id(x));
+  if (x->turn->scratch.oom) return duro__break_oom(x, err);
+  *id = duro_buf_str(&x->turn->scratch);
   return duro__check_size("the child's id", *id, DURO_MAX_DERIVED_ID_BYTES, err);
 }
 
@@ -125,7 +125,7 @@ duro_code duro_turn_child(duro_turn *t, duro_str name, duro_str version, duro_st
   code = duro__issue(x, &e, err);
   if (code) return code;
   *task = e.id;
-  if (x->replaying) return DURO_OK;
+  if (x->replay) return DURO_OK;
   return duro__effect_start(x, DURO__START_CHILD, duro__open_find(x, e.id))
              ? duro__break_oom(x, err)
              : DURO_OK;
@@ -194,7 +194,7 @@ static void detached_id(duro__exec *x, char out[DURO_UUID_SIZE]) {
   }
   duro_buf_printf(&seed, "%.*s:%lld:%lld", DURO_FMT(x->start.run_id),
                   (long long)x->start.execution_id, (long long)duro__next_id(x));
-  if (seed.oom) x->scratch.oom = true;
+  if (seed.oom) x->turn->scratch.oom = true;
   duro_prng_seed(&g, duro_buf_str(&seed));
   duro_prng_uuid4(&g, out);
   memcpy(out, time_part, 8);
@@ -212,7 +212,7 @@ duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_st
   if (code) return code;
   if (!id.p) {
     detached_id(x, made);
-    if (x->scratch.oom) return duro__break_oom(x, err);
+    if (x->turn->scratch.oom) return duro__break_oom(x, err);
     id = duro_str_from(made);
   }
   duro_event e = {.kind = DURO_EVENT_ORCHESTRATION_CHAINED,
@@ -224,7 +224,7 @@ duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_st
   if (code) return code;
   *id_out = duro__keep(x, e.instance);
   code = duro__effect_send(x, DURO__START_DETACHED, &e);
-  return code || x->arena.oom ? duro__break_oom(x, err) : DURO_OK;
+  return code || x->turn->arena.oom ? duro__break_oom(x, err) : DURO_OK;
 }
 
 duro_code duro_turn_raise(duro_turn *t, duro_str instance_id, duro_str event_name, duro_str data,

@@ -44,11 +44,11 @@ static void free_state(duro__exec *x) {
   duro__open_clear(x);
   duro__mail_clear(x);
   duro__kv_clear(x);
-  duro__labels_free(x->dedup);
-  duro__labels_free(x->patches);
-  duro__mismatch_free(&x->mismatch);
-  free((char *)x->custom_status.p);
-  free((char *)x->attributes.p);
+  duro__labels_free(x->kept->dedup);
+  duro__labels_free(x->kept->patches);
+  duro__mismatch_free(&x->replay->mismatch);
+  free((char *)x->kept->custom_status.p);
+  free((char *)x->kept->attributes.p);
   free((char *)x->cancel_reason.p);
   free(x->start_text);
   free(x->open.slots);
@@ -66,21 +66,21 @@ void duro__reset(duro__exec *x) {
       .turn_number = x->turn_number,
   };
   free_state(x);
-  fresh.out = x->out;
-  fresh.scratch = x->scratch;
-  fresh.arena = x->arena;
-  fresh.effects = x->effects;
-  fresh.effect_capacity = x->effect_capacity;
+  fresh.out = x->turn->out;
+  fresh.scratch = x->turn->scratch;
+  fresh.arena = x->turn->arena;
+  fresh.effects = x->turn->effects;
+  fresh.effect_capacity = x->turn->effect_capacity;
   *x = fresh;
 }
 
 void duro__exec_trim(duro__exec *x) {
-  duro_buf_free(&x->out);
-  duro_buf_free(&x->scratch);
-  duro_arena_free(&x->arena);
-  free(x->effects);
-  x->effects = NULL;
-  x->effect_count = x->effect_capacity = x->effects_dropped = 0;
+  duro_buf_free(&x->turn->out);
+  duro_buf_free(&x->turn->scratch);
+  duro_arena_free(&x->turn->arena);
+  free(x->turn->effects);
+  x->turn->effects = NULL;
+  x->turn->effect_count = x->turn->effect_capacity = x->turn->effects_dropped = 0;
   free(x->open.spare);
   x->open.spare = NULL;
   if (x->queue.count) return;
@@ -91,10 +91,10 @@ void duro__exec_trim(duro__exec *x) {
 void duro__exec_free(duro__exec *x) {
   if (!x) return;
   free_state(x);
-  duro_buf_free(&x->out);
-  duro_buf_free(&x->scratch);
-  duro_arena_free(&x->arena);
-  free(x->effects);
+  duro_buf_free(&x->turn->out);
+  duro_buf_free(&x->turn->scratch);
+  duro_arena_free(&x->turn->arena);
+  free(x->turn->effects);
   free(x->instance_text);
   free(x);
 }
@@ -147,9 +147,9 @@ int64_t duro__exec_execution_id(const duro__exec *x) { return x->start.execution
 bool duro__exec_cancel_requested(const duro__exec *x) { return x->cancel_requested; }
 int64_t duro__exec_now_ms(const duro__exec *x) { return x->now_ms; }
 const duro_program_start *duro__exec_start_info(const duro__exec *x) { return &x->start; }
-duro_str duro__exec_custom_status(const duro__exec *x) { return x->custom_status; }
-int64_t duro__exec_custom_status_version(const duro__exec *x) { return x->custom_status_version; }
-duro_str duro__exec_attributes(const duro__exec *x) { return x->attributes; }
+duro_str duro__exec_custom_status(const duro__exec *x) { return x->kept->custom_status; }
+int64_t duro__exec_custom_status_version(const duro__exec *x) { return x->kept->custom_status_version; }
+duro_str duro__exec_attributes(const duro__exec *x) { return x->kept->attributes; }
 int64_t duro__exec_deadline_ms(const duro__exec *x) { return x->deadline_ms; }
 int64_t duro__exec_parent_event_id(const duro__exec *x) { return x->parent_event_id; }
 
@@ -228,13 +228,13 @@ bool duro__exec_mailbox_next(const duro__exec *x, size_t *at, duro_str *name, du
 size_t duro__exec_memory_bytes(const duro__exec *x) {
   size_t bytes = sizeof *x + x->start.instance_id.n + x->start.name.n + x->start.version.n +
                  x->start.parent_id.n + x->start.run_id.n + x->start.input.n;
-  bytes += x->out.cap + x->scratch.cap + x->effect_capacity * sizeof(duro__effect);
+  bytes += x->turn->out.cap + x->turn->scratch.cap + x->turn->effect_capacity * sizeof(duro__effect);
   bytes += x->open.capacity * sizeof(duro__open_slot) + x->due_capacity * sizeof(duro__entry *);
   bytes += x->open.bytes + (x->open.spare ? x->open.spare->size : 0);
   bytes += x->queue.capacity * sizeof(duro__told);
   bytes += x->mailbox.mail_bytes + x->mailbox.mail_count * sizeof(duro__mail);
   bytes += (x->mailbox.holding.count + x->mailbox.waiting.count) * sizeof(duro__box);
   bytes += x->mailbox.by_name.capacity * sizeof(duro_map_slot);
-  bytes += x->kv.bytes + x->kv.capacity * sizeof(duro__kv_entry *);
-  return bytes + x->custom_status.n + x->attributes.n;
+  bytes += x->kept->kv.bytes + x->kept->kv.capacity * sizeof(duro__kv_entry *);
+  return bytes + x->kept->custom_status.n + x->kept->attributes.n;
 }

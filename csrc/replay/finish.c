@@ -45,12 +45,12 @@ duro_code duro_turn_fail(duro_turn *t, duro_str error, duro_error **err) {
   if (x->cancel_requested) return duro__finish_cancelled(x, err);
   if (!error.n) error = DURO_STR("{\"code\":\"failed\",\"message\":\"the code failed\"}");
   if (error.n > DURO_MAX_PAYLOAD_BYTES) {
-    x->scratch.n = 0;
+    x->turn->scratch.n = 0;
     duro_buf_printf(
-        &x->scratch,
+        &x->turn->scratch,
         "{\"code\":\"too_large\",\"message\":\"the error has %zu bytes of at most %d\"}", error.n,
         DURO_MAX_PAYLOAD_BYTES);
-    error = duro_buf_str(&x->scratch);
+    error = duro_buf_str(&x->turn->scratch);
   }
   duro_event e = {.kind = DURO_EVENT_ORCHESTRATION_FAILED, .error = error};
   return finish(x, &e, err);

@@ -72,35 +72,35 @@ static duro_code scan(duro__exec *x, const duro_events *history, duro_error **er
 // --- Replay ---
 
 static duro_code replay_one(duro__exec *x, duro_error **err) {
-  const duro_event *e = &x->history[x->cursor];
+  const duro_event *e = &x->replay->items[x->replay->cursor];
   if (x->ended && e->kind != DURO_EVENT_ORCHESTRATION_RETRIED) {
     return duro__part(x, "nothing (the code has ended)", err);
   }
   if (!duro__is_arrival(e)) return duro__part(x, "nothing (the code waits)", err);
   duro_code code = check(x, e, err);
   if (code) return code;
-  x->cursor++;
+  x->replay->cursor++;
   return duro__process(x, e, err);
 }
 
 static duro_code replay(duro__exec *x, const duro_events *history, duro_error **err) {
   duro_code code = DURO_OK;
-  x->runs = x->replaying = true;
-  x->history = history->items;
-  x->history_count = history->count;
-  x->cursor = 0;
+  x->runs = x->replay = true;
+  x->replay->items = history->items;
+  x->replay->count = history->count;
+  x->replay->cursor = 0;
   // A command cannot be first, and check() says it better than the program could.
   if (!duro__is_arrival(&history->items[0])) code = check(x, &history->items[0], err);
-  while (!code && x->cursor < x->history_count) code = replay_one(x, err);
-  x->replaying = false;
-  x->history = NULL;
+  while (!code && x->replay->cursor < x->replay->count) code = replay_one(x, err);
+  x->replay = false;
+  x->replay->items = NULL;
   return code;
 }
 
 // The program itself may say that it has departed from its history: then nobody has made a mismatch.
 static void adopt_mismatch(duro__exec *x, const duro_error *err) {
-  if (x->mismatch.code) return;
-  x->mismatch = (duro__mismatch){
+  if (x->replay->mismatch.code) return;
+  x->replay->mismatch = (duro__mismatch){
       .event_id = x->last_id + 1,
       .code = DURO_NONDETERMINISM,
       .expected = duro_str_dup(DURO_STR("what history says")),
@@ -111,8 +111,8 @@ static void adopt_mismatch(duro__exec *x, const duro_error *err) {
 static duro_code parted(duro__exec *x, const duro_events *history, duro__mismatch *mismatch,
                         duro_error **err) {
   adopt_mismatch(x, err ? *err : NULL);
-  duro__mismatch found = x->mismatch;
-  x->mismatch = (duro__mismatch){0};
+  duro__mismatch found = x->replay->mismatch;
+  x->replay->mismatch = (duro__mismatch){0};
   duro__reset(x);
   duro_code code = scan(x, history, err);
   x->refuses = DURO_STALLED;
@@ -142,9 +142,9 @@ static duro_code rebuild(duro__exec *x, duro_events history, way how, duro__mism
   if (how == WAY_SCAN || !x->config.program) {
     code = scan(x, &history, err);
   } else {
-    x->looking_back = how == WAY_LOOK_BACK;
+    x->replay->looking_back = how == WAY_LOOK_BACK;
     code = replay(x, &history, err);
-    if (x->halted) {
+    if (x->replay->halted) {
       code = DURO_OK;
       if (err) {
         duro_error_free(*err);

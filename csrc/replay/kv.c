@@ -54,12 +54,12 @@ static bool make_room(duro__kv *kv) {
 
 duro__kv_entry *duro__kv_find(const duro__exec *x, duro_str key) {
   bool found;
-  size_t at = lower_bound(&x->kv, key, &found);
-  return found ? x->kv.items[at] : NULL;
+  size_t at = lower_bound(&x->kept->kv, key, &found);
+  return found ? x->kept->kv.items[at] : NULL;
 }
 
 bool duro__kv_set(duro__exec *x, duro_str key, duro_str value) {
-  duro__kv *kv = &x->kv;
+  duro__kv *kv = &x->kept->kv;
   bool found;
   size_t at = lower_bound(kv, key, &found);
   if (!found && !make_room(kv)) return false;
@@ -78,7 +78,7 @@ bool duro__kv_set(duro__exec *x, duro_str key, duro_str value) {
 }
 
 void duro__kv_remove(duro__exec *x, duro_str key) {
-  duro__kv *kv = &x->kv;
+  duro__kv *kv = &x->kept->kv;
   bool found;
   size_t at = lower_bound(kv, key, &found);
   if (!found) return;
@@ -89,17 +89,17 @@ void duro__kv_remove(duro__exec *x, duro_str key) {
 }
 
 void duro__kv_clear(duro__exec *x) {
-  for (size_t i = 0; i < x->kv.count; i++) free(x->kv.items[i]);
-  free(x->kv.items);
-  x->kv = (duro__kv){0};
+  for (size_t i = 0; i < x->kept->kv.count; i++) free(x->kept->kv.items[i]);
+  free(x->kept->kv.items);
+  x->kept->kv = (duro__kv){0};
 }
 
 bool duro__exec_kv_next(const duro__exec *x, duro_str after, duro_str *key, duro_str *value) {
   bool found = false;
-  size_t at = after.p ? lower_bound(&x->kv, after, &found) : 0;
+  size_t at = after.p ? lower_bound(&x->kept->kv, after, &found) : 0;
   at += found;
-  if (at >= x->kv.count) return false;
-  *key = x->kv.items[at]->key;
-  *value = x->kv.items[at]->value;
+  if (at >= x->kept->kv.count) return false;
+  *key = x->kept->kv.items[at]->key;
+  *value = x->kept->kv.items[at]->value;
   return true;
 }

@@ -110,20 +110,20 @@ int64_t duro__next_id(const duro__exec *x) {
 }
 
 const duro_event *duro__at_cursor(const duro__exec *x) {
-  return x->replaying && x->cursor < x->history_count ? &x->history[x->cursor] : NULL;
+  return x->replay && x->replay->cursor < x->replay->count ? &x->replay->items[x->replay->cursor] : NULL;
 }
 
 static duro_code part(duro__exec *x, char *got, const char *detail, duro_error **err) {
   const duro_event *h = duro__at_cursor(x);
-  duro__mismatch_free(&x->mismatch);
-  x->mismatch.event_id = duro__next_id(x);
-  x->mismatch.code = DURO_NONDETERMINISM;
-  x->mismatch.expected = h ? described(h) : duro_str_dup(DURO_STR("nothing (history ends here)"));
-  x->mismatch.got = got;
-  if (!got || !x->mismatch.expected) return duro__break_oom(x, err);
+  duro__mismatch_free(&x->replay->mismatch);
+  x->replay->mismatch.event_id = duro__next_id(x);
+  x->replay->mismatch.code = DURO_NONDETERMINISM;
+  x->replay->mismatch.expected = h ? described(h) : duro_str_dup(DURO_STR("nothing (history ends here)"));
+  x->replay->mismatch.got = got;
+  if (!got || !x->replay->mismatch.expected) return duro__break_oom(x, err);
   duro__break(x, DURO_NONDETERMINISM);
   return duro_fail(err, DURO_NONDETERMINISM, "event %lld: expected %s, got %s%s",
-                   (long long)x->mismatch.event_id, x->mismatch.expected, got, detail);
+                   (long long)x->replay->mismatch.event_id, x->replay->mismatch.expected, got, detail);
 }
 
 duro_code duro__part(duro__exec *x, const char *got, duro_error **err) {
@@ -132,7 +132,7 @@ duro_code duro__part(duro__exec *x, const char *got, duro_error **err) {
 
 // The code may not go on beyond the last event that was asked for: it stops where it is.
 static duro_code halt(duro__exec *x, duro_error **err) {
-  x->halted = true;
+  x->replay->halted = true;
   duro__break(x, DURO_NONDETERMINISM);
   return duro_fail(err, DURO_NONDETERMINISM, "the replay ends here");
 }
@@ -172,21 +172,21 @@ static bool same_command(const duro_event *h, const duro_event *e) {
 
 static duro_code meet(duro__exec *x, duro_event *e, duro_error **err) {
   const duro_event *h = duro__at_cursor(x);
-  if (!h && x->looking_back) return halt(x, err);
+  if (!h && x->replay->looking_back) return halt(x, err);
   if (!h || !same_command(h, e)) return part(x, described(e), "", err);
   const char *what = payload_difference(h, e);
   if (what) {
     duro_code code = differ(x, h, e, what, err);
     if (code) return code;
   }
-  x->cursor++;
+  x->replay->cursor++;
   *e = *h;
   return duro__note(x, h, err);
 }
 
 duro_code duro__issue(duro__exec *x, duro_event *e, duro_error **err) {
   if (x->broken) return duro_fail(err, x->broken, "%s", duro_code_sentence(x->broken));
-  if (x->replaying) return meet(x, e, err);
+  if (x->replay) return meet(x, e, err);
   duro_code code = duro__record(x, e, err);
   return code ? code : duro__note(x, e, err);
 }

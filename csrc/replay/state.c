@@ -27,9 +27,9 @@ static duro_code check_key(duro__exec *x, duro_str key, duro_error **err) {
   if (!duro_utf8_valid(key)) {
     return duro_fail(err, DURO_INVALID_ARGUMENT, "the key is not valid UTF-8");
   }
-  if (x->kv.count < DURO_MAX_KV_KEYS || duro__kv_find(x, key)) return DURO_OK;
+  if (x->kept->kv.count < DURO_MAX_KV_KEYS || duro__kv_find(x, key)) return DURO_OK;
   return duro_fail(err, DURO_TOO_LARGE, "key '%.*s' would be number %zu of at most %d",
-                   DURO_FMT(key), x->kv.count + 1, DURO_MAX_KV_KEYS);
+                   DURO_FMT(key), x->kept->kv.count + 1, DURO_MAX_KV_KEYS);
 }
 
 duro_code duro_turn_kv_set(duro_turn *t, duro_str key, duro_str value, duro_error **err) {
@@ -60,7 +60,7 @@ duro_code duro_turn_set_attributes(duro_turn *t, duro_str object, duro_error **e
   duro_code code = duro__may_add(x, err);
   if (code) return code;
   duro_buf merged = {0};
-  code = duro__attributes_merge(x->attributes, object, &merged, err);
+  code = duro__attributes_merge(x->kept->attributes, object, &merged, err);
   duro_buf_free(&merged);
   if (code == DURO_OUT_OF_MEMORY) duro__break(x, code);
   if (code) return code;
@@ -75,7 +75,7 @@ duro_code duro_turn_side_effect(duro_turn *t, duro_str *recorded, duro_error **e
   *recorded = DURO_NONE;
   duro_code code = duro__may_add(x, err);
   if (code) return code;
-  if (!x->replaying) {
+  if (!x->replay) {
     x->side_effect_open = true;
     return DURO_OK;
   }
@@ -104,12 +104,12 @@ duro_code duro_turn_patched(duro_turn *t, duro_str patch_id, bool *patched, duro
   duro_code code = duro__may_add(x, err);
   if (!code) code = duro__check_id("patch", patch_id, DURO_MAX_NAME_BYTES, err);
   if (code) return code;
-  if (duro__label_known(x->patches, patch_id)) {
+  if (duro__label_known(x->kept->patches, patch_id)) {
     *patched = true;
     return DURO_OK;
   }
   const duro_event *h = duro__at_cursor(x);
-  if (x->replaying &&
+  if (x->replay &&
       !(h && h->kind == DURO_EVENT_PATCH_MARKER && duro_str_equal(h->name, patch_id))) {
     return DURO_OK;
   }

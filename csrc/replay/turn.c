@@ -15,113 +15,113 @@
 // --- Begin and end ---
 
 void duro__exec_turn_begin(duro__exec *x, int64_t now_ms) {
-  if (x->out.cap > KEEP_BYTES) duro_buf_free(&x->out);
-  if (x->scratch.cap > KEEP_BYTES) duro_buf_free(&x->scratch);
-  if (x->effect_capacity > KEEP_BYTES / sizeof(duro__effect)) {
-    free(x->effects);
-    x->effects = NULL;
-    x->effect_capacity = 0;
+  if (x->turn->out.cap > KEEP_BYTES) duro_buf_free(&x->turn->out);
+  if (x->turn->scratch.cap > KEEP_BYTES) duro_buf_free(&x->turn->scratch);
+  if (x->turn->effect_capacity > KEEP_BYTES / sizeof(duro__effect)) {
+    free(x->turn->effects);
+    x->turn->effects = NULL;
+    x->turn->effect_capacity = 0;
   }
-  duro_arena_free(&x->arena);
+  duro_arena_free(&x->turn->arena);
   x->turn_number++;
   x->now_ms = now_ms;
-  x->turn_first_id = x->last_id + 1;
-  x->turn_events = 0;
-  x->effect_count = x->effects_dropped = 0;
-  x->custom_status_changed = x->attributes_changed = false;
-  x->activities_completed = x->activities_failed = x->timers_fired = x->events_received = 0;
-  x->end_output = x->end_error = x->end_reason = DURO_NONE;
-  x->next_start = NULL;
-  x->out.n = 0;
-  duro_buf_add_char(&x->out, '[');
+  x->turn->first_id = x->last_id + 1;
+  x->turn->event_count = 0;
+  x->turn->effect_count = x->turn->effects_dropped = 0;
+  x->turn->custom_status_changed = x->turn->attributes_changed = false;
+  x->turn->activities_completed = x->turn->activities_failed = x->turn->timers_fired = x->turn->events_received = 0;
+  x->turn->end_output = x->turn->end_error = x->turn->end_reason = DURO_NONE;
+  x->turn->next_start = NULL;
+  x->turn->out.n = 0;
+  duro_buf_add_char(&x->turn->out, '[');
 }
 
 // Effects that were taken back leave no gap.
 static void pack_effects(duro__exec *x) {
-  if (!x->effects_dropped) return;
+  if (!x->turn->effects_dropped) return;
   size_t to = 0;
-  for (size_t i = 0; i < x->effect_count; i++) {
-    if (x->effects[i].task || x->effects[i].event.kind) x->effects[to++] = x->effects[i];
+  for (size_t i = 0; i < x->turn->effect_count; i++) {
+    if (x->turn->effects[i].task || x->turn->effects[i].event.kind) x->turn->effects[to++] = x->turn->effects[i];
   }
-  x->effect_count = to;
-  x->effects_dropped = 0;
+  x->turn->effect_count = to;
+  x->turn->effects_dropped = 0;
 }
 
 void duro__exec_turn_end(duro__exec *x, duro__turn_result *out) {
   pack_effects(x);
-  duro_buf_add_char(&x->out, ']');
+  duro_buf_add_char(&x->turn->out, ']');
   *out = (duro__turn_result){
-      .first_event_id = x->turn_first_id,
-      .event_count = x->turn_events,
-      .events = duro_buf_str(&x->out),
-      .effects = x->effects,
-      .effect_count = x->effect_count,
+      .first_event_id = x->turn->first_id,
+      .event_count = x->turn->event_count,
+      .events = duro_buf_str(&x->turn->out),
+      .effects = x->turn->effects,
+      .effect_count = x->turn->effect_count,
       .status = duro__exec_status(x),
-      .custom_status_changed = x->custom_status_changed,
-      .attributes_changed = x->attributes_changed,
-      .output = x->end_output,
-      .error = x->end_error,
-      .reason = x->end_reason,
-      .activities_completed = x->activities_completed,
-      .activities_failed = x->activities_failed,
-      .timers_fired = x->timers_fired,
-      .events_received = x->events_received,
+      .custom_status_changed = x->turn->custom_status_changed,
+      .attributes_changed = x->turn->attributes_changed,
+      .output = x->turn->end_output,
+      .error = x->turn->end_error,
+      .reason = x->turn->end_reason,
+      .activities_completed = x->turn->activities_completed,
+      .activities_failed = x->turn->activities_failed,
+      .timers_fired = x->turn->timers_fired,
+      .events_received = x->turn->events_received,
   };
-  if (x->next_start) out->next_start = *x->next_start;
-  if (!x->broken && !x->out.oom) return;
+  if (x->turn->next_start) out->next_start = *x->turn->next_start;
+  if (!x->broken && !x->turn->out.oom) return;
   // A broken turn leaves nothing: its exec is dropped.
   duro__break(x, DURO_OUT_OF_MEMORY);
   *out = (duro__turn_result){
-      .first_event_id = x->turn_first_id, .events = DURO_STR("[]"), .status = duro__exec_status(x)};
+      .first_event_id = x->turn->first_id, .events = DURO_STR("[]"), .status = duro__exec_status(x)};
 }
 
 duro_code duro__record(duro__exec *x, duro_event *e, duro_error **err) {
   e->id = x->last_id + 1;
   e->at_ms = x->now_ms;
-  if (x->scratch.oom) return duro__break_oom(x, err);
-  if (x->turn_events) duro_buf_add_char(&x->out, ',');
-  duro_event_encode(&x->out, e, x->turn_events ? x->now_ms : 0);
-  if (x->out.oom) return duro__break_oom(x, err);
-  x->turn_events++;
+  if (x->turn->scratch.oom) return duro__break_oom(x, err);
+  if (x->turn->event_count) duro_buf_add_char(&x->turn->out, ',');
+  duro_event_encode(&x->turn->out, e, x->turn->event_count ? x->now_ms : 0);
+  if (x->turn->out.oom) return duro__break_oom(x, err);
+  x->turn->event_count++;
   return DURO_OK;
 }
 
-duro_str duro__keep(duro__exec *x, duro_str text) { return duro_arena_dup(&x->arena, text); }
+duro_str duro__keep(duro__exec *x, duro_str text) { return duro_arena_dup(&x->turn->arena, text); }
 
 // --- Effects ---
 
 // The next effect's place, zeroed. NULL when memory is out.
 static duro__effect *add(duro__exec *x, duro__effect_kind kind, int64_t task) {
-  if (x->effect_count == x->effect_capacity) {
-    size_t capacity = x->effect_capacity ? x->effect_capacity * 2 : FIRST_EFFECTS;
-    duro__effect *effects = realloc(x->effects, capacity * sizeof *effects);
+  if (x->turn->effect_count == x->turn->effect_capacity) {
+    size_t capacity = x->turn->effect_capacity ? x->turn->effect_capacity * 2 : FIRST_EFFECTS;
+    duro__effect *effects = realloc(x->turn->effects, capacity * sizeof *effects);
     if (!effects) return NULL;
-    x->effects = effects;
-    x->effect_capacity = capacity;
+    x->turn->effects = effects;
+    x->turn->effect_capacity = capacity;
   }
-  duro__effect *e = &x->effects[x->effect_count++];
+  duro__effect *e = &x->turn->effects[x->turn->effect_count++];
   *e = (duro__effect){.kind = kind, .task = task};
   return e;
 }
 
 duro_code duro__effect_start(duro__exec *x, duro__effect_kind kind, duro__entry *task) {
-  if (x->replaying) return DURO_OK;
+  if (x->replay) return DURO_OK;
   if (!add(x, kind, task->open.id)) return DURO_OUT_OF_MEMORY;
   task->start_turn = x->turn_number;
-  task->start_place = (uint32_t)x->effect_count - 1;
+  task->start_place = (uint32_t)x->turn->effect_count - 1;
   return DURO_OK;
 }
 
 // What this very turn was to start need not be stopped: the start is taken back.
 static bool take_back(duro__exec *x, duro__entry *task) {
   if (task->start_turn != x->turn_number) return false;
-  x->effects[task->start_place] = (duro__effect){0};
-  x->effects_dropped++;
+  x->turn->effects[task->start_place] = (duro__effect){0};
+  x->turn->effects_dropped++;
   return true;
 }
 
 duro_code duro__effect_stop_job(duro__exec *x, duro__entry *task) {
-  if (x->replaying) return DURO_OK;
+  if (x->replay) return DURO_OK;
   bool idle = task->open.state == DURO__STATE_BACKING_OFF || take_back(x, task);
   if (idle && !task->open.runtime) return DURO_OK;
   duro__effect *e = add(x, DURO__CANCEL_JOB, task->open.id);
@@ -132,18 +132,18 @@ duro_code duro__effect_stop_job(duro__exec *x, duro__entry *task) {
 
 duro_code duro__effect_stop_child(duro__exec *x, duro__effect_kind kind, duro__entry *task,
                                   duro_str reason) {
-  if (x->replaying || take_back(x, task)) return DURO_OK;
+  if (x->replay || take_back(x, task)) return DURO_OK;
   duro__effect *e = add(x, kind, task->open.id);
   if (!e) return DURO_OUT_OF_MEMORY;
   e->event.kind = kind == DURO__TERMINATE_CHILD ? DURO_EVENT_ORCHESTRATION_TERMINATED
                                                 : DURO_EVENT_CANCEL_REQUESTED;
   e->event.instance = duro__keep(x, task->open.instance);
   e->event.reason = duro__keep(x, reason);
-  return x->arena.oom ? DURO_OUT_OF_MEMORY : DURO_OK;
+  return x->turn->arena.oom ? DURO_OUT_OF_MEMORY : DURO_OK;
 }
 
 duro_code duro__effect_send(duro__exec *x, duro__effect_kind kind, const duro_event *event) {
-  if (x->replaying) return DURO_OK;
+  if (x->replay) return DURO_OK;
   duro__effect *e = add(x, kind, 0);
   if (!e) return DURO_OUT_OF_MEMORY;
   e->event.kind = event->kind;
@@ -153,7 +153,7 @@ duro_code duro__effect_send(duro__exec *x, duro__effect_kind kind, const duro_ev
   e->event.version = duro__keep(x, event->version);
   e->event.instance = duro__keep(x, event->instance);
   e->event.input = duro__keep(x, event->input);
-  return x->arena.oom ? DURO_OUT_OF_MEMORY : DURO_OK;
+  return x->turn->arena.oom ? DURO_OUT_OF_MEMORY : DURO_OK;
 }
 
 // --- The end of the execution ---
@@ -166,7 +166,7 @@ static duro_str reason_error(duro__exec *x, const char *code, duro_str reason,
   duro_json_add_string(&b, reason.n ? reason : duro_str_from(otherwise));
   duro_buf_add_char(&b, '}');
   duro_str error = b.oom ? DURO_NONE : duro__keep(x, duro_buf_str(&b));
-  if (b.oom) x->arena.oom = true;
+  if (b.oom) x->turn->arena.oom = true;
   duro_buf_free(&b);
   return error;
 }
@@ -174,7 +174,7 @@ static duro_str reason_error(duro__exec *x, const char *code, duro_str reason,
 static duro_code make_next_start(duro__exec *x, const duro_event *e, duro_error **err) {
   duro_buf carry = {0};
   duro__carry_write(x, &carry);
-  duro_event *next = duro_arena_alloc(&x->arena, sizeof *next);
+  duro_event *next = duro_arena_alloc(&x->turn->arena, sizeof *next);
   if (!next || carry.oom) {
     duro_buf_free(&carry);
     return duro__break_oom(x, err);
@@ -190,31 +190,31 @@ static duro_code make_next_start(duro__exec *x, const duro_event *e, duro_error 
       .run_id = x->start.run_id,
       .carry = carry.n > 2 ? duro__keep(x, duro_buf_str(&carry)) : DURO_NONE,
   };
-  x->next_start = next;
+  x->turn->next_start = next;
   duro_buf_free(&carry);
   return DURO_OK;
 }
 
 duro_code duro__end_result(duro__exec *x, const duro_event *e, duro_error **err) {
-  if (x->replaying) return DURO_OK;
+  if (x->replay) return DURO_OK;
   duro_code code = DURO_OK;
-  if (e->kind != DURO_EVENT_ORCHESTRATION_FAILED) x->end_reason = duro__keep(x, e->reason);
+  if (e->kind != DURO_EVENT_ORCHESTRATION_FAILED) x->turn->end_reason = duro__keep(x, e->reason);
   switch (e->kind) {
   case DURO_EVENT_ORCHESTRATION_COMPLETED:
-    x->end_output = duro__keep(x, e->output);
+    x->turn->end_output = duro__keep(x, e->output);
     break;
   case DURO_EVENT_ORCHESTRATION_CANCELLED:
-    x->end_error = reason_error(x, "cancelled", e->reason, DURO_CANCELLED_MESSAGE);
+    x->turn->end_error = reason_error(x, "cancelled", e->reason, DURO_CANCELLED_MESSAGE);
     break;
   case DURO_EVENT_ORCHESTRATION_TERMINATED:
-    x->end_error = reason_error(x, "terminated", e->reason, "the instance was terminated");
+    x->turn->end_error = reason_error(x, "terminated", e->reason, "the instance was terminated");
     break;
   case DURO_EVENT_ORCHESTRATION_CONTINUED_AS_NEW:
     code = make_next_start(x, e, err);
     break;
   default:
-    x->end_error = duro__keep(x, e->error);
+    x->turn->end_error = duro__keep(x, e->error);
   }
-  if (!code && x->arena.oom) code = duro__break_oom(x, err);
+  if (!code && x->turn->arena.oom) code = duro__break_oom(x, err);
   return code;
 }

@@ -174,7 +174,9 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt) {
   return least(wait, duro__client_poll_ms(rt));
 }
 
-static void on_timer(uv_timer_t *timer) { (void)timer; }
+// When the thread was held up for longer than the wait, libuv (before 1.45) runs the timer first, and
+// would then poll without an end.
+static void on_timer(uv_timer_t *timer) { uv_stop(timer->loop); }
 
 static void wait_for(duro_runtime *rt, int64_t ms) {
   if (ms > 0) {

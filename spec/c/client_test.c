@@ -319,10 +319,6 @@ TEST(a_delayed_start_is_pending_and_can_be_cancelled) {
 TEST(a_deferred_activity_is_finished_by_its_token) {
   duro_runtime *rt = open_memory();
   char args[256];
-  if (!duro_job_defer) {
-    duro_close(rt);
-    return;
-  }
   ask(rt, "start", "{\"name\":\"defers\",\"id\":\"d\"}");
   run_idle(rt);
   CHECK_STR(ask(rt, "complete_activity", "{\"token\":\"d1-0\"}"),

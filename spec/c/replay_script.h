@@ -412,8 +412,9 @@ HELPER const char *effects_of(stage *g) {
 
 /* -- state as text, and replays ---------------------------------------------------------------- */
 
-HELPER void dump_open(duro__exec *x, duro_buf *b) {
+HELPER void dump_open(duro__exec *x, bool with_bound, duro_buf *b) {
   for (duro__open *o = duro__exec_open_next(x, 0); o; o = duro__exec_open_next(x, o->id)) {
+    if (o->state == DURO__STATE_BOUND && !with_bound) continue;
     duro_buf_printf(b, "open %d kind %d state %d '%.*s' v '%.*s' i '%.*s' in '%.*s' opt '%.*s'\n",
                     (int)o->id, o->kind, o->state, DURO_FMT(o->name), DURO_FMT(o->version),
                     DURO_FMT(o->instance), DURO_FMT(o->input), DURO_FMT(o->options));
@@ -425,7 +426,8 @@ HELPER void dump_open(duro__exec *x, duro_buf *b) {
                     DURO_FMT(o->queue), (long long)o->bound_event);
   }
 }
-/* Everything that can be seen of an exec. Free the text. */
+/* Everything that can be seen of an exec, or what a scan can know of it: not the program, nor who has
+ * looked at an event. Free the text. */
 HELPER char *dump(duro__exec *x, bool with_program) {
   duro_buf b = {0};
   duro_str key = DURO_NONE, value, name;
@@ -441,7 +443,7 @@ HELPER char *dump(duro__exec *x, bool with_program) {
                   DURO_FMT(duro__exec_custom_status(x)), DURO_FMT(duro__exec_attributes(x)));
   duro__exec_waiting_on(x, &b);
   duro_buf_add_char(&b, '\n');
-  dump_open(x, &b);
+  dump_open(x, with_program, &b);
   while (duro__exec_kv_next(x, key, &key, &value)) {
     duro_buf_printf(&b, "kv '%.*s' = '%.*s'\n", DURO_FMT(key), DURO_FMT(value));
   }

@@ -1,8 +1,8 @@
 // How the SQLite store finds what it is asked for: no statement reads a whole table that grows, and
 // lists use the index they are meant to use, in every order, also when a page goes on.
 //
-// It asks EXPLAIN QUERY PLAN about the very SQL that runs, so it also fails when SQLite itself changes
-// its mind. That lists find the right rows is for spec/conformance/lists.h.
+// It asks EXPLAIN QUERY PLAN about the very SQL that runs, so it also fails when SQLite itself
+// changes its mind. That lists find the right rows is for spec/conformance/lists.h.
 #include "check.h"
 
 #include <stdlib.h>

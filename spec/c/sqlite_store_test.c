@@ -1,5 +1,5 @@
-// The SQLite store as a file: whose file it is, migrations, several processes, faults of the disk and
-// of memory, and that people can read it. What every store must do is in spec/conformance.
+// The SQLite store as a file: whose file it is, migrations, several processes, faults of the disk
+// and of memory, and that people can read it. What every store must do is in spec/conformance.
 #include "check.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 // Commit: one batch, one transaction.
 //
 // Order matters in three places. The guard comes first: a lost lease or a broken chain must change
-// nothing. Deletions come before inserts, so that an id can be replaced in one batch. The marks come
-// last; whoever finds a batch's id there knows that all of it is stored, so the writer of a batch
-// whose outcome is unknown reads the marks. The bits of the tail filter are set before the
+// nothing. Deletions come before inserts, so that an id can be replaced in one batch. The marks
+// come last; whoever finds a batch's id there knows that all of it is stored, so the writer of a
+// batch whose outcome is unknown reads the marks. The bits of the tail filter are set before the
 // transaction ends, so that no reader sees a row without its bit.
 // To add rows of a new kind: a member of duro_batch, a loop here, and deletion in purge.c.
 #include "store/sqlite/internal.h"

@@ -1,8 +1,9 @@
 // The change feed: journal rows as late readers see them, and what of them is kept.
 //
 // Folded rows stay until they leave the feed's retention, by time or by bytes; prefixes only are
-// deleted. Both grow with seq, at_ms because a file's time never goes back and begin_bytes because it
-// is a running sum, so the first row to keep is found by bisection without reading what lies between.
+// deleted. Both grow with seq, at_ms because a file's time never goes back and begin_bytes because
+// it is a running sum, so the first row to keep is found by bisection without reading what lies
+// between.
 #include "store/sqlite/internal.h"
 
 // The first row from `seq` on: its seq, at_ms and begin_bytes.

@@ -61,8 +61,8 @@ static duro_code read_counters(statement *st, duro_arena *arena, duro_counters *
   return code;
 }
 
-// From the first minute on (inclusive) up to `to_ms` (exclusive). All of time is the lifetime totals,
-// which outlive the rollups.
+// From the first minute on (inclusive) up to `to_ms` (exclusive). All of time is the lifetime
+// totals, which outlive the rollups.
 duro_code duro__sqlite_counters(duro_store *s, int64_t from_ms, int64_t to_ms, bool by_minute,
                                 duro_arena *arena, duro_counters *out, duro_error **err) {
   *out = (duro_counters){0};

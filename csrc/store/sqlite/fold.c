@@ -2,11 +2,12 @@
 //
 // In one transaction: the rows above the watermark are copied to memory, sorted by instance and
 // execution, and each execution gets one history row, whose array is made by joining the turns'
-// arrays without reading them; then the instances' projection is brought up to date, each index only
-// where its column changes. What an instance no longer needs is skipped: rows of deleted instances
-// and of pruned executions. Last, the front of the feed is trimmed.
-// Invariant: after a fold, `history` holds exactly the events of journal rows up to folded_seq of what
-// still exists. The watermark moves in the same transaction, so a crash folds again from the start.
+// arrays without reading them; then the instances' projection is brought up to date, each index
+// only where its column changes. What an instance no longer needs is skipped: rows of deleted
+// instances and of pruned executions. Last, the front of the feed is trimmed.
+// Invariant: after a fold, `history` holds exactly the events of journal rows up to folded_seq of
+// what still exists. The watermark moves in the same transaction, so a crash folds again from the
+// start.
 #include "store/sqlite/internal.h"
 
 #include <stdlib.h>
@@ -151,7 +152,8 @@ static duro_code read_projection(duro_store *s, duro__sqlite_conn *c, int64_t ke
   return s->scratch.oom ? duro_fail_oom(err) : code;
 }
 
-// What the instance's row is to say after these turns, the last of which decides. `set`: what changes.
+// What the instance's row is to say after these turns, the last of which decides. `set`: what
+// changes.
 static unsigned project(const duro_store *s, const projection *old, const fold_row *rows,
                         size_t count, duro_instance_row *new_row) {
   const fold_row *last = &rows[count - 1];

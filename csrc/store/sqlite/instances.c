@@ -1,10 +1,11 @@
-// Rows of `instances`: reading, inserting and updating them, and the index rows that follow from them.
+// Rows of `instances`: reading, inserting and updating them, and the index rows that follow from
+// them.
 //
 // An update is put together from parts, one for each set of members a caller may change, so that an
 // index is touched only when its column changes. There are 256 choices of parts; those that occur
 // are prepared once. `waits` and `attributes` always hold exactly what the row's texts say, so the
-// texts tell what to remove. To add a member to the row: {instance_columns}, insert_instance and the
-// functions that put and take it here, in the same order.
+// texts tell what to remove. To add a member to the row: {instance_columns}, insert_instance and
+// the functions that put and take it here, in the same order.
 #include "store/sqlite/internal.h"
 
 #include "base/json.h"

@@ -1,9 +1,9 @@
 // internal.h: what the files of the SQLite store share.
 //
 // Invariants:
-//  - The one writing connection is used under `write_lock`, within duro__sqlite_write_begin/end. Reads
-//    use a connection of the pool, within duro__sqlite_read_begin/end; ":memory:" has no pool, and
-//    its reads take the writing connection and its lock.
+//  - The one writing connection is used under `write_lock`, within duro__sqlite_write_begin/end.
+//    Reads use a connection of the pool, within duro__sqlite_read_begin/end; ":memory:" has no
+//    pool, and its reads take the writing connection and its lock.
 //  - Every verb leaves its connection without an open transaction and with its statements reset,
 //    also after an error.
 //  - Statements are only bound, stepped and reset; texts are bound in place (the caller's bytes
@@ -200,7 +200,8 @@ duro_code duro__sqlite_checkpoint(duro_store *s, duro_error **err);
 duro_code duro__sqlite_data_version(duro_store *s, int64_t *out, duro_error **err);
 
 // --- migrate.c ---
-// Checks whose file it is, and brings its schema up to the last of `list`. A client changes nothing.
+// Checks whose file it is, and brings its schema up to the last of `list`. A client changes
+// nothing.
 duro_code duro__sqlite_migrate(sqlite3 *db, const char *path, bool client,
                                const duro__sqlite_migration *list, int count,
                                void (*log)(void *user, const char *level, const char *message),
@@ -219,7 +220,8 @@ duro_code duro__sqlite_take_instance(statement *st, duro_arena *arena, duro_inst
 duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
                                        const duro_instance_row *row, int64_t key, bool with_waits,
                                        duro_error **err);
-// Updates the members that `set` names. COUNTS adds row->turns and row->turn_us_total to the totals.
+// Updates the members that `set` names. COUNTS adds row->turns and row->turn_us_total to the
+// totals.
 duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
                                        const duro_instance_row *row, int64_t wake_seq,
                                        duro_error **err);
@@ -279,8 +281,8 @@ duro_code duro__sqlite_get_by_key(duro_store *s, int64_t key, duro_arena *arena,
                                   duro_instance_row *out, duro_error **err);
 duro_code duro__sqlite_history(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
                                duro_texts *out, duro_error **err);
-// An execution that is neither current nor listed as a past one was pruned; rows of it may still lie
-// in the journal.
+// An execution that is neither current nor listed as a past one was pruned; rows of it may still
+// lie in the journal.
 duro_code duro__sqlite_still_kept(duro__sqlite_conn *c, int64_t key, int64_t execution_id,
                                   int64_t current, bool *kept, duro_error **err);
 duro_code duro__sqlite_executions(duro_store *s, int64_t key, duro_arena *arena,

@@ -1,8 +1,9 @@
 // Jobs: attempts of activities that other processes serve.
 //
-// A job is free, or held by someone until its lease ends; then whoever asks next gets it. Its end is
-// a request of kind "job" to the owner, in the transaction that removes its row, so that a result is
-// handed in once. A holder whose job is gone or is another's gets `locked` and drops its result.
+// A job is free, or held by someone until its lease ends; then whoever asks next gets it. Its end
+// is a request of kind "job" to the owner, in the transaction that removes its row, so that a
+// result is handed in once. A holder whose job is gone or is another's gets `locked` and drops its
+// result.
 #include "store/sqlite/internal.h"
 
 duro_code duro__sqlite_insert_job(duro__sqlite_conn *c, const duro_job_row *row, duro_error **err) {

@@ -1,8 +1,9 @@
 // The lease: who owns the file, and the marks an owner goes on from.
 //
-// Invariant: the epoch only grows, by one with every owner, and every verb that changes what instances
-// are names the epoch it believes in. So whoever lost the lease can write nothing any more, whatever
-// it still believes. A free lease keeps its epoch. There is one row, for all partitions.
+// Invariant: the epoch only grows, by one with every owner, and every verb that changes what
+// instances are names the epoch it believes in. So whoever lost the lease can write nothing any
+// more, whatever it still believes. A free lease keeps its epoch. There is one row, for all
+// partitions.
 #include "store/sqlite/internal.h"
 
 duro_code duro__sqlite_lost(duro_store *s, const duro__sqlite_conn *c, int64_t found, int64_t epoch,

@@ -1,14 +1,15 @@
 // Lists: choosing how to find what a filter asks for, and reading a page of it.
 //
 // Each part of a filter that an index serves is a source. The page is read
-//  - from a source that gives rows in the order asked for, when nothing else is there to choose: then
-//    it costs what it returns;
-//  - else from the source with the fewest rows, counted in its index alone up to LIST_PROBE_ROWS, and
-//    sorted when its order is another;
-//  - else, when all have more, by walking the index of the order and checking each row. Many matches
-//    are soon found that way, unless they all lie far away: so the walk has a budget, and when that
-//    is used up the smallest source is sorted after all.
-// So no list reads every instance because of its order. Pages are continued by value, never by offset.
+//  - from a source that gives rows in the order asked for, when nothing else is there to choose:
+//    then it costs what it returns;
+//  - else from the source with the fewest rows, counted in its index alone up to LIST_PROBE_ROWS,
+//    and sorted when its order is another;
+//  - else, when all have more, from one that gives the order, or else by walking the index of the
+//    order and checking each row. Many matches are soon found that way, unless they all lie far
+//    away: so the walk has a budget, and when that is used up they are sorted after all.
+// So no list reads every instance because of its order. Pages are continued by value, never by
+// offset.
 #include "store/sqlite/list.h"
 
 // --- Ranges ---
@@ -75,8 +76,8 @@ static duro_code add_statuses(list_plan *plan, duro_error **err) {
   return add_source(plan, BY_STATUS, 0, arms, count, err);
 }
 
-// Whether `m` says nothing that another of the names does not say: arms must not overlap, or a merge
-// would give a row twice.
+// Whether `m` says nothing that another of the names does not say: arms must not overlap, or a
+// merge would give a row twice.
 static bool is_covered(const duro_filter *f, size_t at) {
   const duro_name_match *m = &f->names[at];
   for (size_t i = 0; i < f->name_count; i++) {
@@ -231,8 +232,8 @@ static size_t rest_of_arm(const list_arm *arm, const list_value *last, bool asce
   return count;
 }
 
-// Cuts the arms of a source whose own order is the one asked for. By key nothing is cut here: the key
-// range does that.
+// Cuts the arms of a source whose own order is the one asked for. By key nothing is cut here: the
+// key range does that.
 static duro_code cut_arms(list_plan *plan, list_source *source, duro_error **err) {
   const duro_list_query *q = plan->query;
   if (q->after_key == 0 || q->order_by == DURO_BY_CREATED) return DURO_OK;
@@ -270,8 +271,8 @@ static duro_code count_source(list_plan *plan, const list_source *source, int64_
   return code;
 }
 
-// The smallest source. *count: its rows, or list_probe_rows when all have as many or more; then it is
-// one in the order asked for, if there is one.
+// The smallest source. *count: its rows, or list_probe_rows when all have as many or more; then it
+// is one in the order asked for, if there is one.
 static duro_code find_smallest(list_plan *plan, const list_source **out, int64_t *count,
                                duro_error **err) {
   *out = NULL;

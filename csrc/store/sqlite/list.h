@@ -1,4 +1,5 @@
-// list.h: a list as ranges over an index. Shared by list.c, which chooses, and list_sql.c, which writes.
+// list.h: a list as ranges over an index. Shared by list.c, which chooses, and list_sql.c, which
+// writes.
 //
 // A source is one way to find rows: an index, ranges over its column (the arms), and the orders in
 // which it gives rows by itself. What the source does not cover of a filter is checked row by row.
@@ -13,8 +14,8 @@ typedef struct list_value {
   duro_str text;
 } list_value;
 
-// Either one value, or a range whose ends may be open. `after_key`: only rows behind the page before,
-// which ended within this very value.
+// Either one value, or a range whose ends may be open. `after_key`: only rows behind the page
+// before, which ended within this very value.
 typedef struct list_arm {
   bool is_equal, has_low, has_high, low_included;
   bool after_key;

@@ -2,9 +2,9 @@
 // several, so that a page costs what it returns however many rows match.
 //
 // The index is named (INDEXED BY, NOT INDEXED, CROSS JOIN), because the file has no statistics and
-// the planner would guess. Every value becomes a numbered parameter, so one filter's shape is always
-// the same text and its statement is found prepared. To add a filter: a fragment in queries.sql, and
-// its line in write_residuals; when an index serves it, a source in list.c.
+// the planner would guess. Every value becomes a numbered parameter, so one filter's shape is
+// always the same text and its statement is found prepared. To add a filter: a fragment in
+// queries.sql, and its line in write_residuals; when an index serves it, a source in list.c.
 #include "store/sqlite/list.h"
 
 #include "base/json.h"

@@ -1,9 +1,9 @@
 // Migrations: whose file this is, and bringing its schema up to date.
 //
-// Invariant: a file is ours when its application_id says so; its schema version is user_version. What
-// is not ours, or is newer than the last migration known here, is refused untouched. All missing
-// migrations run in one transaction that looks again first, so that of two processes that create or
-// migrate a file at once one does it and the other finds it done.
+// Invariant: a file is ours when its application_id says so; its schema version is user_version.
+// What is not ours, or is newer than the last migration known here, is refused untouched. All
+// missing migrations run in one transaction that looks again first, so that of two processes that
+// create or migrate a file at once one does it and the other finds it done.
 // To change the schema: add migrations/NNNN_<name>.sql. Nothing here changes.
 #include "store/sqlite/internal.h"
 

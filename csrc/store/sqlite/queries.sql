@@ -1,7 +1,7 @@
--- The statements of the SQLite store, each under its name. queries.h lists the same names; both must
--- agree, or no file opens. {name} stands for the fragment of that name. Fragments are completed in
--- C: the parts of an UPDATE of instances (instances.c) and of a list (list_sql.c), where each `?`
--- takes the next value.
+-- The statements of the SQLite store, each under its name. queries.h lists the same names; both
+-- must agree, or no file opens. {name} stands for the fragment of that name. Fragments are
+-- completed in C: the parts of an UPDATE of instances (instances.c) and of a list (list_sql.c),
+-- where each `?` takes the next value.
 
 -- --- Transactions ---
 

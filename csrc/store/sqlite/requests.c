@@ -1,9 +1,9 @@
 // Requests: what other processes ask of the owner, and its answers.
 //
-// A post is one transaction: the instances it starts, under keys of the clients' own series, and its
-// commands. Ids of requests are SQLite's AUTOINCREMENT: never used twice, and visible in order, since
-// they are given out within the write lock. The owner answers in its batches; an answer nobody
-// fetches is removed by folding after a day (figures.c).
+// A post is one transaction: the instances it starts, under keys of the clients' own series, and
+// its commands. Ids of requests are SQLite's AUTOINCREMENT: never used twice, and visible in order,
+// since they are given out within the write lock. The owner answers in its batches; an answer
+// nobody fetches is removed by folding after a day (figures.c).
 #include "store/sqlite/internal.h"
 
 duro_code duro__sqlite_insert_request(duro__sqlite_conn *c, const duro_request_row *row,

@@ -4,7 +4,8 @@
 // it (connection.c). A turn is one appended journal row; folding later brings many of them to where
 // they are read by instance (fold.c). ":memory:" is the same with one connection, whose lock every
 // verb holds from its beginning to its end: a read waits there for a write.
-// To add a verb: a slot in duro_store.h, a function in the file of its subject, a line in the table.
+// To add a verb: a slot in duro_store.h, a function in the file of its subject, a line in the
+// table.
 #include "store/sqlite/internal.h"
 
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 // The tail filter: which instances may have rows in the journal that are not folded yet.
 //
-// The journal has no index by instance, so reading one instance means scanning the unfolded tail for
-// its rows. The process that owns the file writes every row itself and so can remember whose rows
-// they are: one bit per hash of a key. A clear bit saves the scan; a set bit may be another's.
+// The journal has no index by instance, so reading one instance means scanning the unfolded tail
+// for its rows. The process that owns the file writes every row itself and so can remember whose
+// rows they are: one bit per hash of a key. A clear bit saves the scan; a set bit may be another's.
 // Invariant: a bit is set before its row is committed, and cleared after the fold that moved it has
 // committed; clearing changes the generation. A reader takes the generation before its snapshot and
-// asks afterwards: when nothing was cleared meanwhile, every row its snapshot holds has its bit set,
-// provided that the snapshot's lease is still of the epoch that these bits were kept for. Under a
-// later one another process may have written rows.
+// asks afterwards: when nothing was cleared meanwhile, every row its snapshot holds has its bit
+// set, provided that the snapshot's lease is still of the epoch that these bits were kept for.
+// Under a later one another process may have written rows.
 #include "store/sqlite/internal.h"
 
 #include "base/map.h"

@@ -1,8 +1,8 @@
 -- 0001: the first schema.
 --
 -- Times are epoch milliseconds (*_ms); an absent time is NULL. Statuses are the words of
--- model/status.h. A migration is never edited once released: to change the schema, add the next one.
--- An index costs 1 to 4 us in each instance's life, so each one here names the read it serves.
+-- model/status.h. A migration is never edited once released: to change the schema, add the next
+-- one. An index costs 1 to 4 us in each instance's life, so each one here names the read it serves.
 
 -- What the file knows about itself that changes rarely: file_id, schema_version, owner_figures.
 CREATE TABLE meta (
@@ -81,7 +81,8 @@ CREATE INDEX instances_by_name ON instances (name);
 -- Lists ordered by, or ranging over, the time of the last change.
 CREATE INDEX instances_by_updated ON instances (updated_at_ms);
 -- Lists ranging over the time of completion.
-CREATE INDEX instances_by_completed ON instances (completed_at_ms) WHERE completed_at_ms IS NOT NULL;
+CREATE INDEX instances_by_completed ON instances (completed_at_ms)
+  WHERE completed_at_ms IS NOT NULL;
 -- Lists of an instance's children (by its id: they may outlive it).
 CREATE INDEX instances_by_parent ON instances (parent_id) WHERE parent_id IS NOT NULL;
 -- due: what needs attention next. Suspended, stalled and ended instances are never due.

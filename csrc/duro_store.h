@@ -138,6 +138,26 @@ typedef struct duro_store_stats {
   int64_t instances, history_events, unfolded_rows, size_bytes;
 } duro_store_stats;
 
+// Who wants jobs, and which: of these queues, free, not held back, and not the holder's own.
+typedef struct duro_claim {
+  const duro_str *queues;
+  size_t queue_count;
+  const duro_str *names; // the activities that the holder can run; NULL = any
+  size_t name_count;
+  duro_str holder;
+  int64_t now_ms, lease_until_ms; // real time
+  int64_t at_ms;                  // becomes claimed_at_ms
+  size_t limit;
+  bool announce; // the queues count as served now, also when there is nothing to claim
+} duro_claim;
+
+// A queue as it stands, for those who ask why nothing happens.
+typedef struct duro_queue_state {
+  int64_t waiting, held; // jobs that may be claimed; and those whose holder's lease has not ended
+  int64_t oldest_at_ms;  // creation of the oldest waiting one; 0 = none waits
+  int64_t served_at_ms;  // when somebody last claimed or announced; 0 = nobody ever
+} duro_queue_state;
+
 // What a client process writes without the owner's help.
 typedef struct duro_post {
   const duro_instance_row *inserts; // starts: key is 0 (the store takes duro_key_next with by_client,
@@ -203,15 +223,23 @@ typedef struct duro_store_ops {
   // must, reading. A number that differs after another connection wrote; cheap.
   duro_code (*data_version)(duro_store *s, int64_t *out, duro_error **err);
 
-  // may, writing (NULL: task queues are `unsupported`).
-  duro_code (*claim_jobs)(duro_store *s, const duro_str *queues, size_t queue_count, duro_str holder,
-                          int64_t now_ms, int64_t lease_until_ms, size_t limit, duro_arena *arena,
+  // may, writing (NULL: task queues are `unsupported`). Each job goes to one holder, the oldest first;
+  // one taken from a holder whose lease ended has `lost` counted up. When nothing is to be written it is
+  // but a read, so that it may be called often.
+  duro_code (*claim_jobs)(duro_store *s, const duro_claim *claim, duro_arena *arena,
                           duro_job_row **out, size_t *count, duro_error **err);
+  // By id and holder; carries lease_until_ms, heartbeat and beat_at_ms (absent, 0: unchanged).
   duro_code (*renew_jobs)(duro_store *s, const duro_job_row *jobs, size_t count, int64_t now_ms,
-                          duro_error **err); // by id and holder; carries heartbeat and lease_until_ms
+                          duro_error **err);
   // Ends a claimed job: its result becomes a request of kind "job" for the owner; the job row goes.
   duro_code (*finish_job)(duro_store *s, const duro_job_row *job, const duro_request_row *result,
                           int64_t now_ms, duro_error **err);
+  // may (with the three above), reading. The rows of one instance (key not 0), or those with these ids;
+  // what is not there is left out. In order of their ids.
+  duro_code (*jobs)(duro_store *s, int64_t instance_key, const int64_t *ids, size_t id_count,
+                    duro_arena *arena, duro_job_row **out, size_t *count, duro_error **err);
+  duro_code (*queue_state)(duro_store *s, duro_str queue, int64_t now_ms, duro_queue_state *out,
+                           duro_error **err);
 
   // must, reading.
   duro_code (*get)(duro_store *s, duro_str id, duro_arena *arena, duro_instance_row *out,

@@ -9,8 +9,8 @@
 -- its work and hashes its files, a few hundred at a time, in md5sum processes beside the loop. What an
 -- activity answered stands in DB; what was in flight when the process was killed runs again, and the
 -- run log (DB-runs.log, written outside of the database) shows it.
--- DEBSUMS_ROOT audits another root directory, DEBSUMS_PAUSE makes each chunk take that many seconds
--- longer: both are for the spec, whose packages are too few to be killed in the middle.
+-- DEBSUMS_ROOT audits another root directory (for the spec). DEBSUMS_PAUSE makes each chunk take that
+-- many seconds longer: for machines with so few packages that the audit would end before it is killed.
 
 local duro = require "duro"
 
@@ -22,7 +22,7 @@ local PACKAGES_AT_ONCE = 8
 local CHUNKS_AT_ONCE = 4
 local CHUNK_FILES = 300
 local DEADLINE = "170s"  -- then the audit fails instead of running on
-local HEARTBEAT = 0.2    -- seconds between two updates of the progress
+local HEARTBEAT = 0.1    -- seconds between two updates of the progress
 local RETRY = { max_attempts = 3, initial = 0.2 }
 
 local KINDS = { "mismatched", "missing", "unreadable" }
@@ -357,19 +357,23 @@ end
 
 
 -- Waits until `count` packages are done, and prints how many are. Fails when the audit ends before, or
--- stands still for long.
+-- does not beat any more.
 local function until_done(path, count)
-  local rt, err, row, done
+  local rt, done, seen = nil, 0, 0
   local patience = os.time() + 30
   repeat
-    if not rt then rt, err = open_client(path) end
-    row = rt and need(rt:status(AUDIT))
-    if row and ENDED[row.status] then fail("the audit has ended: " .. row.status) end
-    local status = row and row.custom_status
-    if status and status.done ~= done then done, patience = status.done, os.time() + 30 end
-    if os.time() > patience then fail(err or "the audit makes no progress") end
-    os.execute("sleep 0.05")
-  until done and done >= count
+    rt = rt or open_client(path)
+    local status, version
+    if rt then status, version = rt:wait_custom_status(AUDIT, seen, 1) end
+    if status then
+      done, seen, patience = status.done, version, os.time() + 30
+    elseif version and version.code == "finished" then
+      fail(version)
+    else
+      if os.time() > patience then fail(version or "the audit has not begun") end
+      os.execute("sleep 0.05") -- the file or the instance may not be there yet
+    end
+  until done >= count
   print(done)
   rt:close()
 end

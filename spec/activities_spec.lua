@@ -289,13 +289,14 @@ describe("a retried activity", function()
     assert.same({}, waits({ max_attempts = 1 }))
   end)
 
-  it("keeps jitter between nothing and twice the wait", function()
+  it("shortens its waits by jitter, to between a half and the whole", function()
     local list = waits({ max_attempts = 6, backoff = "fixed", initial = 10, jitter = true })
     local different = false
     for _, ms in ipairs(list) do
-      assert.is_true(ms > 0 and ms <= 20000)
-      different = different or ms ~= 10000
+      assert.is_true(ms >= 5000 and ms <= 10000)
+      different = different or ms ~= list[1]
     end
+    assert.equal(5, #list)
     assert.is_true(different)
   end)
 

@@ -99,7 +99,8 @@ typedef struct duro_message_row {
   duro_str body; // an event's JSON
 } duro_message_row;
 
-// A job that another process serves (local jobs follow from history and have no row).
+// A job of a task queue. Local jobs follow from history; one has a row, of the queue "", only for the
+// details of its heartbeats.
 typedef struct duro_job_row {
   int64_t id; // from the owner's high-water mark
   int64_t instance_key, execution_id, event_id;
@@ -107,9 +108,11 @@ typedef struct duro_job_row {
   duro_str queue, name, activity_id, instance_id;
   duro_str input, options, heartbeat;
   int64_t created_at_ms;
-  int64_t lease_until_ms; // 0 = free
-  duro_str holder;
-  bool cancelled;
+  int64_t lease_until_ms; // real time; in the past = free, also when its holder has died
+  duro_str holder;        // absent = nobody yet
+  bool cancelled;         // held back: nobody may claim it
+  int64_t claimed_at_ms, beat_at_ms; // the holder's time: its claim, its last heartbeat (0 = none)
+  int64_t lost;           // holders that died with it
 } duro_job_row;
 
 // A client's command to the owner, and the owner's answer.
@@ -151,7 +154,7 @@ typedef struct duro_batch {
   size_t message_count;
   const int64_t *messages_done; // row ids to delete
   size_t messages_done_count;
-  const duro_job_row *jobs; // new rows
+  const duro_job_row *jobs; // new rows; one with the id of an old one takes its place
   size_t job_count;
   const int64_t *jobs_done; // row ids to delete
   size_t jobs_done_count;

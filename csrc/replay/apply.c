@@ -212,10 +212,20 @@ duro_code duro__process(duro__exec *x, const duro_event *e, duro_error **err) {
 
 // --- Applying ---
 
-// Without code that runs, only what needs none may be added to history.
-static bool needs_code(duro_event_kind kind) {
-  return kind != DURO_EVENT_ORCHESTRATION_TERMINATED && kind != DURO_EVENT_ORCHESTRATION_FAILED &&
-         kind != DURO_EVENT_ORCHESTRATION_RETRIED;
+// Without code that runs, only what needs none may be added to history. To resume needs it when
+// something has arrived meanwhile: the code's answer to that would be missing.
+static bool needs_code(const duro__exec *x, duro_event_kind kind) {
+  switch (kind) {
+  case DURO_EVENT_ORCHESTRATION_TERMINATED:
+  case DURO_EVENT_ORCHESTRATION_FAILED:
+  case DURO_EVENT_ORCHESTRATION_RETRIED:
+  case DURO_EVENT_SUSPENDED:
+    return false;
+  case DURO_EVENT_RESUMED:
+    return x->untold;
+  default:
+    return true;
+  }
 }
 
 static duro_code refuse(const duro__exec *x, duro_code code, duro_error **err) {
@@ -234,22 +244,23 @@ duro_code duro__exec_apply(duro__exec *x, const duro_event *arrival, bool *recor
                            duro_error **err) {
   *recorded = false;
   if (x->broken) return refuse(x, x->broken, err);
+  if (!x->turn) return duro_fail(err, DURO_INVALID_ARGUMENT, "no turn has begun");
   if ((unsigned)arrival->kind >= DURO_EVENT_KIND_COUNT || !admitters[arrival->kind]) {
     return duro_fail(err, DURO_INVALID_ARGUMENT, "%s is no arrival",
                      duro_event_kind_string(arrival->kind));
   }
-  if (needs_code(arrival->kind)) {
-    if (x->refuses) return refuse(x, x->refuses, err);
-    if (!x->config.program) return refuse(x, DURO_STALLED, err);
-    x->runs = true;
+  bool has_code = x->config.program && !x->scanned;
+  if (x->sealed || (!has_code && needs_code(x, arrival->kind))) {
+    return refuse(x, DURO_STALLED, err);
   }
+  x->runs = has_code;
   duro_event e = *arrival;
   if (!admitted(x, &e)) return DURO_OK;
   duro_code code = duro__record(x, &e, err);
   if (code) return code;
   *recorded = true;
   code = duro__process(x, &e, err);
-  if (e.kind == DURO_EVENT_ORCHESTRATION_RETRIED) x->refuses = DURO_STALLED;
+  if (e.kind == DURO_EVENT_ORCHESTRATION_RETRIED) x->sealed = true;
   return code;
 }
 

@@ -100,6 +100,7 @@ void duro__carry_write(const duro__exec *x, duro_buf *b) {
 
 typedef struct reading {
   duro__exec *x;
+  duro__kept *kept;
   duro_arena arena;
   duro_error **err;
 } reading;
@@ -157,26 +158,26 @@ static duro_code read_dedup(reading *r, duro_str array) {
   if (duro_json_next(&j) != DURO_JSON_BEGIN_ARRAY) return corrupt(r, "dedup");
   while ((type = duro_json_next(&j)) == DURO_JSON_STRING) {
     duro_str id = duro_json_text(&j, &r->arena);
-    if (r->arena.oom || !duro__label_add(&r->x->kept->dedup, id)) return duro__break_oom(r->x, r->err);
+    if (r->arena.oom || !duro__label_add(&r->kept->dedup, id)) return duro__break_oom(r->x, r->err);
   }
   return type == DURO_JSON_END_ARRAY ? DURO_OK : corrupt(r, "dedup");
 }
 
 static duro_code read_custom_status(reading *r, duro_str value) {
-  return duro__own(&r->x->kept->custom_status, value) ? DURO_OK : duro__break_oom(r->x, r->err);
+  return duro__own(&r->kept->custom_status, value) ? DURO_OK : duro__break_oom(r->x, r->err);
 }
 
 static duro_code read_version(reading *r, duro_str value) {
   duro_json_reader j;
   duro_json_open(&j, value);
   if (duro_json_next(&j) != DURO_JSON_INTEGER) return corrupt(r, "custom_status_version");
-  r->x->kept->custom_status_version = j.integer;
+  r->kept->custom_status_version = j.integer;
   return DURO_OK;
 }
 
 static duro_code read_attributes(reading *r, duro_str object) {
   if (!object.n || object.p[0] != '{') return corrupt(r, "attributes");
-  return duro__own(&r->x->kept->attributes, object) ? DURO_OK : duro__break_oom(r->x, r->err);
+  return duro__own(&r->kept->attributes, object) ? DURO_OK : duro__break_oom(r->x, r->err);
 }
 
 static const struct {
@@ -209,7 +210,8 @@ static duro_code read_members(reading *r, duro_str carry) {
 }
 
 duro_code duro__carry_read(duro__exec *x, duro_str carry, duro_error **err) {
-  reading r = {.x = x, .err = err};
+  reading r = {.x = x, .kept = duro__kept_change(x), .err = err};
+  if (!r.kept) return duro__break_oom(x, err);
   duro_code code = read_members(&r, carry);
   if (code) duro__break(x, code);
   duro_arena_free(&r.arena);

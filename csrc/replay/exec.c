@@ -14,6 +14,27 @@
 
 // --- Life ---
 
+static const duro__kept nothing_kept;
+
+duro__kept *duro__kept_change(duro__exec *x) {
+  if (x->kept == &nothing_kept) {
+    duro__kept *kept = calloc(1, sizeof *kept);
+    if (!kept) return NULL;
+    x->kept = kept;
+  }
+  return (duro__kept *)x->kept;
+}
+
+static void free_kept(const duro__kept *kept) {
+  if (kept == &nothing_kept) return;
+  duro__kv_free(&kept->kv);
+  duro__labels_free(kept->dedup);
+  duro__labels_free(kept->patches);
+  free((char *)kept->custom_status.p);
+  free((char *)kept->attributes.p);
+  free((duro__kept *)kept);
+}
+
 duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id,
                            int64_t execution_id) {
   duro__exec *x = calloc(1, sizeof *x);
@@ -28,6 +49,7 @@ duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id
   x->start.instance_id = (duro_str){text, instance_id.n};
   x->start.execution_id = execution_id;
   x->status = DURO_STATUS_PENDING;
+  x->kept = &nothing_kept;
   return x;
 }
 
@@ -43,12 +65,7 @@ static void free_state(duro__exec *x) {
   duro__queue_clear(x);
   duro__open_clear(x);
   duro__mail_clear(x);
-  duro__kv_clear(x);
-  duro__labels_free(x->kept->dedup);
-  duro__labels_free(x->kept->patches);
-  duro__mismatch_free(&x->replay->mismatch);
-  free((char *)x->kept->custom_status.p);
-  free((char *)x->kept->attributes.p);
+  free_kept(x->kept);
   free((char *)x->cancel_reason.p);
   free(x->start_text);
   free(x->open.slots);
@@ -63,24 +80,16 @@ void duro__reset(duro__exec *x) {
       .instance_text = x->instance_text,
       .start = {.instance_id = x->start.instance_id, .execution_id = x->start.execution_id},
       .status = DURO_STATUS_PENDING,
+      .kept = &nothing_kept,
+      .turn = x->turn,
       .turn_number = x->turn_number,
   };
   free_state(x);
-  fresh.out = x->turn->out;
-  fresh.scratch = x->turn->scratch;
-  fresh.arena = x->turn->arena;
-  fresh.effects = x->turn->effects;
-  fresh.effect_capacity = x->turn->effect_capacity;
   *x = fresh;
 }
 
 void duro__exec_trim(duro__exec *x) {
-  duro_buf_free(&x->turn->out);
-  duro_buf_free(&x->turn->scratch);
-  duro_arena_free(&x->turn->arena);
-  free(x->turn->effects);
-  x->turn->effects = NULL;
-  x->turn->effect_count = x->turn->effect_capacity = x->turn->effects_dropped = 0;
+  duro__turn_free(x);
   free(x->open.spare);
   x->open.spare = NULL;
   if (x->queue.count) return;
@@ -91,10 +100,7 @@ void duro__exec_trim(duro__exec *x) {
 void duro__exec_free(duro__exec *x) {
   if (!x) return;
   free_state(x);
-  duro_buf_free(&x->turn->out);
-  duro_buf_free(&x->turn->scratch);
-  duro_arena_free(&x->turn->arena);
-  free(x->turn->effects);
+  duro__turn_free(x);
   free(x->instance_text);
   free(x);
 }
@@ -148,7 +154,9 @@ bool duro__exec_cancel_requested(const duro__exec *x) { return x->cancel_request
 int64_t duro__exec_now_ms(const duro__exec *x) { return x->now_ms; }
 const duro_program_start *duro__exec_start_info(const duro__exec *x) { return &x->start; }
 duro_str duro__exec_custom_status(const duro__exec *x) { return x->kept->custom_status; }
-int64_t duro__exec_custom_status_version(const duro__exec *x) { return x->kept->custom_status_version; }
+int64_t duro__exec_custom_status_version(const duro__exec *x) {
+  return x->kept->custom_status_version;
+}
 duro_str duro__exec_attributes(const duro__exec *x) { return x->kept->attributes; }
 int64_t duro__exec_deadline_ms(const duro__exec *x) { return x->deadline_ms; }
 int64_t duro__exec_parent_event_id(const duro__exec *x) { return x->parent_event_id; }
@@ -228,13 +236,17 @@ bool duro__exec_mailbox_next(const duro__exec *x, size_t *at, duro_str *name, du
 size_t duro__exec_memory_bytes(const duro__exec *x) {
   size_t bytes = sizeof *x + x->start.instance_id.n + x->start.name.n + x->start.version.n +
                  x->start.parent_id.n + x->start.run_id.n + x->start.input.n;
-  bytes += x->turn->out.cap + x->turn->scratch.cap + x->turn->effect_capacity * sizeof(duro__effect);
+  if (x->turn) {
+    bytes += sizeof *x->turn + x->turn->out.cap + x->turn->scratch.cap +
+             x->turn->effect_capacity * sizeof(duro__effect);
+  }
   bytes += x->open.capacity * sizeof(duro__open_slot) + x->due_capacity * sizeof(duro__entry *);
   bytes += x->open.bytes + (x->open.spare ? x->open.spare->size : 0);
   bytes += x->queue.capacity * sizeof(duro__told);
   bytes += x->mailbox.mail_bytes + x->mailbox.mail_count * sizeof(duro__mail);
   bytes += (x->mailbox.holding.count + x->mailbox.waiting.count) * sizeof(duro__box);
   bytes += x->mailbox.by_name.capacity * sizeof(duro_map_slot);
+  bytes += x->kept == &nothing_kept ? 0 : sizeof *x->kept;
   bytes += x->kept->kv.bytes + x->kept->kv.capacity * sizeof(duro__kv_entry *);
   return bytes + x->kept->custom_status.n + x->kept->attributes.n;
 }

@@ -59,12 +59,13 @@ static duro_code check(duro__exec *x, const duro_event *e, duro_error **err) {
 
 // --- Scan ---
 
-static duro_code scan(duro__exec *x, const duro_events *history, duro_error **err) {
+static duro_code scan(duro__exec *x, const duro_event *items, size_t count, duro_error **err) {
   duro_code code = DURO_OK;
   x->runs = false;
-  for (size_t i = 0; i < history->count && !code; i++) {
-    code = check(x, &history->items[i], err);
-    if (!code) code = duro__note(x, &history->items[i], err);
+  x->scanned = true;
+  for (size_t i = 0; i < count && !code; i++) {
+    code = check(x, &items[i], err);
+    if (!code) code = duro__note(x, &items[i], err);
   }
   return code;
 }
@@ -83,45 +84,53 @@ static duro_code replay_one(duro__exec *x, duro_error **err) {
   return duro__process(x, e, err);
 }
 
-static duro_code replay(duro__exec *x, const duro_events *history, duro_error **err) {
+static duro_code replay(duro__exec *x, duro__replay *r, duro_error **err) {
   duro_code code = DURO_OK;
-  x->runs = x->replay = true;
-  x->replay->items = history->items;
-  x->replay->count = history->count;
-  x->replay->cursor = 0;
+  if (!duro__turn_need(x)) return duro__break_oom(x, err);
+  x->runs = true;
+  x->replay = r;
   // A command cannot be first, and check() says it better than the program could.
-  if (!duro__is_arrival(&history->items[0])) code = check(x, &history->items[0], err);
-  while (!code && x->replay->cursor < x->replay->count) code = replay_one(x, err);
-  x->replay = false;
-  x->replay->items = NULL;
+  if (!duro__is_arrival(&r->items[0])) code = check(x, &r->items[0], err);
+  while (!code && r->cursor < r->count) code = replay_one(x, err);
+  x->replay = NULL;
   return code;
 }
 
 // The program itself may say that it has departed from its history: then nobody has made a mismatch.
-static void adopt_mismatch(duro__exec *x, const duro_error *err) {
-  if (x->replay->mismatch.code) return;
-  x->replay->mismatch = (duro__mismatch){
-      .event_id = x->last_id + 1,
-      .code = DURO_NONDETERMINISM,
-      .expected = duro_str_dup(DURO_STR("what history says")),
-      .got = duro_str_dup(duro_str_from(err && err->message ? err->message : "something else")),
-  };
+static void adopt_mismatch(const duro__exec *x, duro__mismatch *m, const duro_error *err) {
+  if (m->code) return;
+  m->event_id = x->last_id + 1;
+  m->code = DURO_NONDETERMINISM;
+  m->expected = duro_str_dup(DURO_STR("what history says"));
+  m->got = duro_str_dup(duro_str_from(err && err->message ? err->message : "something else"));
 }
 
-static duro_code parted(duro__exec *x, const duro_events *history, duro__mismatch *mismatch,
+// The whole history is scanned instead, so that the state is known; the program is gone.
+static duro_code parted(duro__exec *x, duro__replay *r, duro__mismatch *mismatch,
                         duro_error **err) {
-  adopt_mismatch(x, err ? *err : NULL);
-  duro__mismatch found = x->replay->mismatch;
-  x->replay->mismatch = (duro__mismatch){0};
+  adopt_mismatch(x, &r->mismatch, err ? *err : NULL);
   duro__reset(x);
-  duro_code code = scan(x, history, err);
-  x->refuses = DURO_STALLED;
-  if (code || !mismatch) {
-    duro__mismatch_free(&found);
-    return code ? code : DURO_NONDETERMINISM;
+  duro_code code = scan(x, r->items, r->count, err);
+  if (!code && !(r->mismatch.expected && r->mismatch.got)) code = duro__break_oom(x, err);
+  if (code) return code;
+  if (mismatch) {
+    *mismatch = r->mismatch;
+    r->mismatch = (duro__mismatch){0};
   }
-  *mismatch = found;
   return DURO_NONDETERMINISM;
+}
+
+static duro_code replay_or_scan(duro__exec *x, duro__replay *r, duro__mismatch *mismatch,
+                                duro_error **err) {
+  duro_code code = replay(x, r, err);
+  if (code == DURO_NONDETERMINISM && !r->halted) code = parted(x, r, mismatch, err);
+  duro__mismatch_free(&r->mismatch);
+  if (!r->halted) return code;
+  if (err) {
+    duro_error_free(*err);
+    *err = NULL;
+  }
+  return DURO_OK;
 }
 
 // --- The three ways in ---
@@ -140,21 +149,13 @@ static duro_code rebuild(duro__exec *x, duro_events history, way how, duro__mism
   if (has_retries(&history)) code = unmask(&history, &owned, err);
   if (code) return code;
   if (how == WAY_SCAN || !x->config.program) {
-    code = scan(x, &history, err);
+    code = scan(x, history.items, history.count, err);
   } else {
-    x->replay->looking_back = how == WAY_LOOK_BACK;
-    code = replay(x, &history, err);
-    if (x->replay->halted) {
-      code = DURO_OK;
-      if (err) {
-        duro_error_free(*err);
-        *err = NULL;
-      }
-    } else if (code == DURO_NONDETERMINISM) {
-      code = parted(x, &history, mismatch, err);
-    }
+    duro__replay r = {
+        .items = history.items, .count = history.count, .looking_back = how == WAY_LOOK_BACK};
+    code = replay_or_scan(x, &r, mismatch, err);
   }
-  if (how == WAY_LOOK_BACK && !x->refuses) x->refuses = DURO_STALLED;
+  x->sealed = how == WAY_LOOK_BACK;
   free(owned);
   return code;
 }

@@ -122,47 +122,27 @@ typedef struct duro__queue {
   size_t head, count, capacity; // a ring
 } duro__queue;
 
-struct duro__exec {
-  duro__exec_config config;
-  duro_program_start start; // slices into `start_text` and `instance_text`
-  char *instance_text, *start_text;
-  int64_t parent_event_id, deadline_ms;
-  void *program;
-  int64_t last_id, now_ms;
-  duro_prng prng;
-
-  // How it stands. `broken`: an error came in the middle of a step. `refuses`: what every further turn
-  // answers (stalled after a mismatch, a look back, a retry that must be loaded anew).
-  duro_status status; // RUNNING also while suspended
-  duro_code broken, refuses;
-  bool started, ended, suspended, held, cancel_requested;
-  bool runs;     // there is a program to tell things to: not while scanning
-  bool stepping; // the program is inside begin or step
-  bool replaying, looking_back, halted;
-  bool side_effect_open; // the code runs a side effect's function
-
-  // Replay: the history, the place in it, and where code and history parted.
-  const duro_event *history;
-  size_t history_count, cursor;
-  duro__mismatch mismatch;
-
-  // The state that events make.
-  duro__open_set open;
-  duro__entry **due; // a heap
-  size_t due_count, due_capacity, due_wanted;
-  size_t open_count[4]; // by duro__open_kind; of waits only those without an event
-  size_t local_jobs;    // activities served here that wait to run or run
-  duro__mailbox mailbox;
-  duro__queue queue;
+// State that most executions never have: made with the first of it.
+typedef struct duro__kept {
   duro__kv kv;
   duro__labels *dedup; // NULL = none
   duro__labels *patches;
-  duro_str custom_status, attributes, cancel_reason; // owned
+  duro_str custom_status, attributes; // owned
   int64_t custom_status_version;
+} duro__kept;
 
-  // The turn that runs, or ran last.
-  uint32_t turn_number;
-  int64_t turn_first_id, turn_events;
+// What is there only while a history is replayed. It lives on the stack of history.c.
+typedef struct duro__replay {
+  const duro_event *items;
+  size_t count, cursor;
+  bool looking_back; // beyond the last event the code is halted, which is no mismatch
+  bool halted;
+  duro__mismatch mismatch; // where code and history parted
+} duro__replay;
+
+// The turn that runs or ran last, from its begin until the exec is trimmed.
+typedef struct duro__live_turn {
+  int64_t first_id, event_count;
   duro_buf out;     // its events
   duro_buf scratch; // texts made for one event
   duro_arena arena; // texts of effects and of the end
@@ -172,6 +152,42 @@ struct duro__exec {
   int32_t activities_completed, activities_failed, timers_fired, events_received;
   duro_str end_output, end_error, end_reason;
   duro_event *next_start; // in the arena; NULL = none
+} duro__live_turn;
+
+struct duro__exec {
+  duro__exec_config config;
+  duro_program_start start; // slices into `start_text` and `instance_text`
+  char *instance_text, *start_text;
+  int64_t parent_event_id, deadline_ms;
+  void *program;
+  int64_t last_id, now_ms;
+  duro_prng prng;
+
+  // How it stands. `broken`: an error came in the middle of a step. `scanned`: there is state, but no
+  // program that stands where it ends. `sealed`: no further turn at all, after a look back and when a
+  // retry must be loaded anew. `untold`: something arrived while it was suspended.
+  duro_status status; // RUNNING also while suspended
+  duro_code broken;
+  bool scanned, sealed, untold;
+  bool started, ended, suspended, held, cancel_requested;
+  bool runs;             // there is a program to tell things to: not while scanning
+  bool stepping;         // the program is inside begin or step
+  bool side_effect_open; // the code runs a side effect's function
+
+  duro__replay *replay;  // NULL = live
+  duro__live_turn *turn; // NULL = none yet, or trimmed
+  uint32_t turn_number;
+
+  // The state that events make.
+  duro__open_set open;
+  duro__entry **due; // a heap
+  size_t due_count, due_capacity, due_wanted;
+  uint32_t open_count[4]; // by duro__open_kind; of waits only those without an event
+  size_t local_jobs;      // activities served here that wait to run or run
+  duro__mailbox mailbox;
+  duro__queue queue;
+  const duro__kept *kept; // change it by duro__kept_change
+  duro_str cancel_reason; // owned
 };
 
 static inline duro__exec *duro__exec_of(const duro_turn *t) { return (duro__exec *)(uintptr_t)t; }
@@ -191,7 +207,8 @@ static inline int64_t duro__add_ms(int64_t at_ms, int64_t more_ms) {
 duro_code duro__break(duro__exec *x, duro_code code);
 duro_code duro__break_oom(duro__exec *x, duro_error **err);
 void duro__end_program(duro__exec *x);
-void duro__reset(duro__exec *x); // as new, without a program
+void duro__reset(duro__exec *x);              // as new, without a program
+duro__kept *duro__kept_change(duro__exec *x); // NULL when memory is out
 // Replaces an owned text. False when memory is out.
 bool duro__own(duro_str *owned, duro_str text);
 
@@ -236,8 +253,9 @@ void duro__mail_clear(duro__exec *x);
 // --- kv.c ---
 duro__kv_entry *duro__kv_find(const duro__exec *x, duro_str key);
 bool duro__kv_set(duro__exec *x, duro_str key, duro_str value);
-void duro__kv_remove(duro__exec *x, duro_str key); // absent: all
+void duro__kv_remove(duro__exec *x, duro_str key);
 void duro__kv_clear(duro__exec *x);
+void duro__kv_free(const duro__kv *kv);
 
 // --- labels.c ---
 bool duro__label_known(const duro__labels *l, duro_str text);
@@ -284,6 +302,8 @@ duro_code duro__finish_cancelled(duro__exec *x, duro_error **err);
 duro_str duro__cancel_error(duro__exec *x, duro_buf *b); // the JSON error of a cancellation
 
 // --- turn.c: what a live turn leaves ---
+bool duro__turn_need(duro__exec *x); // makes x->turn; false when memory is out
+void duro__turn_free(duro__exec *x);
 duro_code duro__record(duro__exec *x, duro_event *e, duro_error **err);
 duro_str duro__keep(duro__exec *x, duro_str text); // in the turn's arena
 // Effects; nothing while replaying. They answer DURO_OUT_OF_MEMORY, or DURO_OK.

@@ -59,7 +59,9 @@ duro__kv_entry *duro__kv_find(const duro__exec *x, duro_str key) {
 }
 
 bool duro__kv_set(duro__exec *x, duro_str key, duro_str value) {
-  duro__kv *kv = &x->kept->kv;
+  duro__kept *kept = duro__kept_change(x);
+  if (!kept) return false;
+  duro__kv *kv = &kept->kv;
   bool found;
   size_t at = lower_bound(kv, key, &found);
   if (!found && !make_room(kv)) return false;
@@ -78,10 +80,10 @@ bool duro__kv_set(duro__exec *x, duro_str key, duro_str value) {
 }
 
 void duro__kv_remove(duro__exec *x, duro_str key) {
-  duro__kv *kv = &x->kept->kv;
+  if (!duro__kv_find(x, key)) return;
+  duro__kv *kv = &duro__kept_change(x)->kv; // it holds the key: it is there
   bool found;
   size_t at = lower_bound(kv, key, &found);
-  if (!found) return;
   kv->bytes -= size_of(kv->items[at]);
   free(kv->items[at]);
   kv->count--;
@@ -89,17 +91,21 @@ void duro__kv_remove(duro__exec *x, duro_str key) {
 }
 
 void duro__kv_clear(duro__exec *x) {
-  for (size_t i = 0; i < x->kept->kv.count; i++) free(x->kept->kv.items[i]);
-  free(x->kept->kv.items);
-  x->kept->kv = (duro__kv){0};
+  while (x->kept->kv.count) duro__kv_remove(x, x->kept->kv.items[x->kept->kv.count - 1]->key);
+}
+
+void duro__kv_free(const duro__kv *kv) {
+  for (size_t i = 0; i < kv->count; i++) free(kv->items[i]);
+  free(kv->items);
 }
 
 bool duro__exec_kv_next(const duro__exec *x, duro_str after, duro_str *key, duro_str *value) {
+  const duro__kv *kv = &x->kept->kv;
   bool found = false;
-  size_t at = after.p ? lower_bound(&x->kept->kv, after, &found) : 0;
+  size_t at = after.p ? lower_bound(kv, after, &found) : 0;
   at += found;
-  if (at >= x->kept->kv.count) return false;
-  *key = x->kept->kv.items[at]->key;
-  *value = x->kept->kv.items[at]->value;
+  if (at >= kv->count) return false;
+  *key = kv->items[at]->key;
+  *value = kv->items[at]->value;
   return true;
 }

@@ -110,7 +110,8 @@ int64_t duro__next_id(const duro__exec *x) {
 }
 
 const duro_event *duro__at_cursor(const duro__exec *x) {
-  return x->replay && x->replay->cursor < x->replay->count ? &x->replay->items[x->replay->cursor] : NULL;
+  return x->replay && x->replay->cursor < x->replay->count ? &x->replay->items[x->replay->cursor]
+                                                           : NULL;
 }
 
 static duro_code part(duro__exec *x, char *got, const char *detail, duro_error **err) {
@@ -118,12 +119,14 @@ static duro_code part(duro__exec *x, char *got, const char *detail, duro_error *
   duro__mismatch_free(&x->replay->mismatch);
   x->replay->mismatch.event_id = duro__next_id(x);
   x->replay->mismatch.code = DURO_NONDETERMINISM;
-  x->replay->mismatch.expected = h ? described(h) : duro_str_dup(DURO_STR("nothing (history ends here)"));
+  x->replay->mismatch.expected =
+      h ? described(h) : duro_str_dup(DURO_STR("nothing (history ends here)"));
   x->replay->mismatch.got = got;
   if (!got || !x->replay->mismatch.expected) return duro__break_oom(x, err);
   duro__break(x, DURO_NONDETERMINISM);
   return duro_fail(err, DURO_NONDETERMINISM, "event %lld: expected %s, got %s%s",
-                   (long long)x->replay->mismatch.event_id, x->replay->mismatch.expected, got, detail);
+                   (long long)x->replay->mismatch.event_id, x->replay->mismatch.expected, got,
+                   detail);
 }
 
 duro_code duro__part(duro__exec *x, const char *got, duro_error **err) {

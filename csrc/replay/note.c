@@ -119,7 +119,10 @@ static duro_code note_closed(duro__exec *x, const duro_event *e, duro_error **er
 
 static duro_code note_event(duro__exec *x, const duro_event *e, duro_error **err) {
   duro__entry *waiter;
-  if (e->dedup_id.n && !duro__label_add(&x->kept->dedup, e->dedup_id)) return duro__break_oom(x, err);
+  if (e->dedup_id.n) {
+    duro__kept *kept = duro__kept_change(x);
+    if (!kept || !duro__label_add(&kept->dedup, e->dedup_id)) return duro__break_oom(x, err);
+  }
   if (!duro__mail_receive(x, e->id, e->name, e->input, &waiter)) return duro__break_oom(x, err);
   if (!waiter || !x->runs) return DURO_OK;
   return duro__tell_later(x, DURO__TELL_WAIT, waiter->open.id, DURO_NONE) ? DURO_OK
@@ -133,18 +136,20 @@ static duro_code note_attributes(duro__exec *x, duro_str change, duro_error **er
   duro_code code = duro__attributes_merge(x->kept->attributes, change, &merged, err);
   if (!code) {
     duro_str text = merged.n > 2 ? duro_buf_str(&merged) : DURO_NONE;
-    if (!duro__own(&x->kept->attributes, text)) code = duro_fail_oom(err);
+    duro__kept *kept = duro__kept_change(x);
+    if (!kept || !duro__own(&kept->attributes, text)) code = duro_fail_oom(err);
   }
   if (code) duro__break(x, code);
   duro_buf_free(&merged);
-  x->turn->attributes_changed = true;
+  if (x->turn) x->turn->attributes_changed = true;
   return code;
 }
 
 static duro_code note_custom_status(duro__exec *x, duro_str value, duro_error **err) {
-  if (!duro__own(&x->kept->custom_status, value)) return duro__break_oom(x, err);
-  x->kept->custom_status_version++;
-  x->turn->custom_status_changed = true;
+  duro__kept *kept = duro__kept_change(x);
+  if (!kept || !duro__own(&kept->custom_status, value)) return duro__break_oom(x, err);
+  kept->custom_status_version++;
+  if (x->turn) x->turn->custom_status_changed = true;
   return DURO_OK;
 }
 
@@ -158,6 +163,11 @@ static duro_code note_kv(duro__exec *x, const duro_event *e, duro_error **err) {
     duro__kv_clear(x);
   }
   return DURO_OK;
+}
+
+static duro_code note_patch(duro__exec *x, const duro_event *e, duro_error **err) {
+  duro__kept *kept = duro__kept_change(x);
+  return kept && duro__label_add(&kept->patches, e->name) ? DURO_OK : duro__break_oom(x, err);
 }
 
 // --- How it stands ---
@@ -241,10 +251,11 @@ static duro_code fold(duro__exec *x, const duro_event *e, duro_error **err) {
   case DURO_EVENT_ATTRIBUTES_UPDATED:
     return note_attributes(x, e->input, err);
   case DURO_EVENT_PATCH_MARKER:
-    return duro__label_add(&x->kept->patches, e->name) ? DURO_OK : duro__break_oom(x, err);
+    return note_patch(x, e, err);
   case DURO_EVENT_SUSPENDED:
   case DURO_EVENT_RESUMED:
     x->suspended = e->kind == DURO_EVENT_SUSPENDED;
+    x->untold = x->held; // the begin itself
     return DURO_OK;
   case DURO_EVENT_ORCHESTRATION_CHAINED:
   case DURO_EVENT_EVENT_SENT:
@@ -260,6 +271,7 @@ static duro_code fold(duro__exec *x, const duro_event *e, duro_error **err) {
 duro_code duro__note(duro__exec *x, const duro_event *e, duro_error **err) {
   x->last_id = e->id;
   x->now_ms = e->at_ms;
+  x->untold |= x->suspended;
   return fold(x, e, err);
 }
 

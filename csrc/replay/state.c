@@ -122,7 +122,7 @@ duro_code duro_turn_patched(duro_turn *t, duro_str patch_id, bool *patched, duro
 // --- Facts ---
 
 int64_t duro_turn_now_ms(const duro_turn *t) { return duro__exec_of(t)->now_ms; }
-bool duro_turn_replaying(const duro_turn *t) { return duro__exec_of(t)->replaying; }
+bool duro_turn_replaying(const duro_turn *t) { return duro__exec_of(t)->replay != NULL; }
 int64_t duro_turn_history_length(const duro_turn *t) { return duro__exec_of(t)->last_id; }
 bool duro_turn_cancel_requested(const duro_turn *t) { return duro__exec_of(t)->cancel_requested; }
 duro_prng *duro_turn_prng(duro_turn *t) { return &duro__exec_of(t)->prng; }

@@ -14,65 +14,95 @@
 
 // --- Begin and end ---
 
+bool duro__turn_need(duro__exec *x) {
+  if (!x->turn) x->turn = calloc(1, sizeof *x->turn);
+  return x->turn != NULL;
+}
+
+void duro__turn_free(duro__exec *x) {
+  duro__live_turn *t = x->turn;
+  if (!t) return;
+  duro_buf_free(&t->out);
+  duro_buf_free(&t->scratch);
+  duro_arena_free(&t->arena);
+  free(t->effects);
+  free(t);
+  x->turn = NULL;
+}
+
 void duro__exec_turn_begin(duro__exec *x, int64_t now_ms) {
-  if (x->turn->out.cap > KEEP_BYTES) duro_buf_free(&x->turn->out);
-  if (x->turn->scratch.cap > KEEP_BYTES) duro_buf_free(&x->turn->scratch);
-  if (x->turn->effect_capacity > KEEP_BYTES / sizeof(duro__effect)) {
-    free(x->turn->effects);
-    x->turn->effects = NULL;
-    x->turn->effect_capacity = 0;
-  }
-  duro_arena_free(&x->turn->arena);
   x->turn_number++;
   x->now_ms = now_ms;
-  x->turn->first_id = x->last_id + 1;
-  x->turn->event_count = 0;
-  x->turn->effect_count = x->turn->effects_dropped = 0;
-  x->turn->custom_status_changed = x->turn->attributes_changed = false;
-  x->turn->activities_completed = x->turn->activities_failed = x->turn->timers_fired = x->turn->events_received = 0;
-  x->turn->end_output = x->turn->end_error = x->turn->end_reason = DURO_NONE;
-  x->turn->next_start = NULL;
-  x->turn->out.n = 0;
-  duro_buf_add_char(&x->turn->out, '[');
+  if (!duro__turn_need(x)) {
+    duro__break(x, DURO_OUT_OF_MEMORY);
+    return;
+  }
+  duro__live_turn *t = x->turn;
+  if (t->out.cap > KEEP_BYTES) duro_buf_free(&t->out);
+  if (t->scratch.cap > KEEP_BYTES) duro_buf_free(&t->scratch);
+  if (t->effect_capacity > KEEP_BYTES / sizeof *t->effects) {
+    free(t->effects);
+    t->effects = NULL;
+    t->effect_capacity = 0;
+  }
+  duro_arena_free(&t->arena);
+  *t = (duro__live_turn){.first_id = x->last_id + 1,
+                         .out = t->out,
+                         .scratch = t->scratch,
+                         .effects = t->effects,
+                         .effect_capacity = t->effect_capacity};
+  t->out.n = 0;
+  duro_buf_add_char(&t->out, '[');
 }
 
 // Effects that were taken back leave no gap.
-static void pack_effects(duro__exec *x) {
-  if (!x->turn->effects_dropped) return;
+static void pack_effects(duro__live_turn *t) {
+  if (!t->effects_dropped) return;
   size_t to = 0;
-  for (size_t i = 0; i < x->turn->effect_count; i++) {
-    if (x->turn->effects[i].task || x->turn->effects[i].event.kind) x->turn->effects[to++] = x->turn->effects[i];
+  for (size_t i = 0; i < t->effect_count; i++) {
+    if (t->effects[i].task || t->effects[i].event.kind) t->effects[to++] = t->effects[i];
   }
-  x->turn->effect_count = to;
-  x->turn->effects_dropped = 0;
+  t->effect_count = to;
+  t->effects_dropped = 0;
+}
+
+static duro__turn_result result_of(const duro__exec *x, const duro__live_turn *t) {
+  duro__turn_result r = {
+      .first_event_id = t->first_id,
+      .event_count = t->event_count,
+      .events = duro_buf_str(&t->out),
+      .effects = t->effects,
+      .effect_count = t->effect_count,
+      .status = duro__exec_status(x),
+      .custom_status_changed = t->custom_status_changed,
+      .attributes_changed = t->attributes_changed,
+      .output = t->end_output,
+      .error = t->end_error,
+      .reason = t->end_reason,
+      .activities_completed = t->activities_completed,
+      .activities_failed = t->activities_failed,
+      .timers_fired = t->timers_fired,
+      .events_received = t->events_received,
+  };
+  if (t->next_start) r.next_start = *t->next_start;
+  return r;
 }
 
 void duro__exec_turn_end(duro__exec *x, duro__turn_result *out) {
-  pack_effects(x);
-  duro_buf_add_char(&x->turn->out, ']');
-  *out = (duro__turn_result){
-      .first_event_id = x->turn->first_id,
-      .event_count = x->turn->event_count,
-      .events = duro_buf_str(&x->turn->out),
-      .effects = x->turn->effects,
-      .effect_count = x->turn->effect_count,
-      .status = duro__exec_status(x),
-      .custom_status_changed = x->turn->custom_status_changed,
-      .attributes_changed = x->turn->attributes_changed,
-      .output = x->turn->end_output,
-      .error = x->turn->end_error,
-      .reason = x->turn->end_reason,
-      .activities_completed = x->turn->activities_completed,
-      .activities_failed = x->turn->activities_failed,
-      .timers_fired = x->turn->timers_fired,
-      .events_received = x->turn->events_received,
-  };
-  if (x->turn->next_start) out->next_start = *x->turn->next_start;
-  if (!x->broken && !x->turn->out.oom) return;
+  duro__live_turn *t = x->turn;
+  if (t) {
+    pack_effects(t);
+    duro_buf_add_char(&t->out, ']');
+  }
+  if (t && !t->out.oom && !x->broken) {
+    *out = result_of(x, t);
+    return;
+  }
   // A broken turn leaves nothing: its exec is dropped.
   duro__break(x, DURO_OUT_OF_MEMORY);
-  *out = (duro__turn_result){
-      .first_event_id = x->turn->first_id, .events = DURO_STR("[]"), .status = duro__exec_status(x)};
+  *out = (duro__turn_result){.first_event_id = t ? t->first_id : 0,
+                             .events = DURO_STR("[]"),
+                             .status = duro__exec_status(x)};
 }
 
 duro_code duro__record(duro__exec *x, duro_event *e, duro_error **err) {

@@ -162,31 +162,33 @@ void duro__batches_free(duro_runtime *rt) {
 
 // --- Sealing ---
 
+void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+  bool any = false;
+  for (duro_message *m = i->inbox_head; m; m = m->next) {
+    if (!m->must_keep || m->row_id) continue;
+    duro__batch_add_message(rt, b, m);
+    any = true;
+  }
+  if (!any) return;
+  duro__batch_touch(rt, b, i);
+  if (i->needs_insert) {
+    duro__instance_insert(rt, b, i, NULL);
+    return;
+  }
+  duro_instance_update *u = duro__vec_push(&b->updates);
+  if (!u) {
+    b->poisoned = true;
+    return;
+  }
+  u->set = DURO_SET_WAKE;
+  u->row.key = i->key;
+  u->row.updated_at_ms = duro__now(rt);
+  u->row.wake_at_ms = 0;
+}
+
 // What this batch caused and no turn of it consumed goes along as rows, so that it survives.
 static void spill(duro_runtime *rt, duro__batch *b) {
-  for (duro__instance *i = rt->ready_head; i; i = i->ready_next) {
-    bool any = false;
-    for (duro_message *m = i->inbox_head; m; m = m->next) {
-      if (!m->must_keep || m->row_id) continue;
-      duro__batch_add_message(rt, b, m);
-      any = true;
-    }
-    if (!any) continue;
-    duro__batch_touch(rt, b, i);
-    if (i->needs_insert) {
-      duro__instance_insert(rt, b, i, NULL);
-    } else {
-      duro_instance_update *u = duro__vec_push(&b->updates);
-      if (!u) {
-        b->poisoned = true;
-        return;
-      }
-      u->set = DURO_SET_WAKE;
-      u->row.key = i->key;
-      u->row.updated_at_ms = duro__now(rt);
-      u->row.wake_at_ms = 0;
-    }
-  }
+  for (duro__instance *i = rt->ready_head; i; i = i->ready_next) duro__batch_keep_inbox(rt, b, i);
 }
 
 static void batch_rows(duro_runtime *rt, duro__batch *b) {

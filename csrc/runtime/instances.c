@@ -1,5 +1,5 @@
-// instances.c: the instances in memory: finding, loading, creating, handing messages to, and dropping
-// them.
+// instances.c: the instances in memory: finding, creating, handing messages to, and dropping them. How
+// one comes from the store is in load.c.
 //
 // An instance is `parked` while it may not run (its start lies ahead, it is suspended or stalled, or the
 // other VM began it): what arrives then becomes a row at once, and stays in the inbox for later.
@@ -80,14 +80,14 @@ static void ready_remove(duro_runtime *rt, duro__instance *i) {
 
 // --- Memory ---
 
-static duro_str own(duro_str s, bool *oom) {
+duro_str duro__own_text(duro_str s, bool *oom) {
   if (!s.p) return DURO_NONE;
   duro_str copy = {duro_str_dup(s), s.n};
   if (!copy.p) *oom = true;
   return copy;
 }
 
-static void instance_free(duro__instance *i) {
+void duro__instance_free(duro__instance *i) {
   for (duro_message *m = i->inbox_head, *next; m; m = next) {
     next = m->next;
     duro_message_free(m);
@@ -101,7 +101,7 @@ static void instance_free(duro__instance *i) {
   free(i);
 }
 
-static bool instance_register(duro_runtime *rt, duro__instance *i) {
+bool duro__instance_register(duro_runtime *rt, duro__instance *i) {
   if (!duro_map_put_int(&rt->by_key, i->key, i)) return false;
   if (!duro_map_put(&rt->by_id, i->id, i)) {
     duro_map_remove_int(&rt->by_key, i->key);
@@ -143,7 +143,7 @@ void duro__instance_drop(duro_runtime *rt, duro__instance *i) {
   duro_map_remove_int(&rt->by_key, i->key);
   if (duro_map_get(&rt->by_id, i->id) == i) duro_map_remove(&rt->by_id, i->id);
   rt->live_count--;
-  instance_free(i);
+  duro__instance_free(i);
 }
 
 void duro__instances_free(duro_runtime *rt) {
@@ -179,287 +179,6 @@ void duro__evict(duro_runtime *rt) {
     if (i->due_ms < rt->next_sweep_ms) rt->next_sweep_ms = i->due_ms;
     duro__instance_drop(rt, i);
   }
-}
-
-// --- Building the coroutine from history ---
-
-static void exec_log(void *user, const char *level, const char *message) {
-  duro__log(user, level, "%s", message);
-}
-
-static duro__exec_config exec_config(duro_runtime *rt, duro__code *code) {
-  return (duro__exec_config){
-      .program = code ? rt->host.programs : NULL,
-      .host = rt->host.user,
-      .code = code ? code->handle : NULL,
-      .strict = rt->options.replay_every_turn,
-      .log = exec_log,
-      .log_user = rt,
-  };
-}
-
-duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_code,
-                              duro_error **err) {
-  duro__code *code = NULL;
-  if (with_code) {
-    code = duro__find_orchestration(rt, i->name, i->version);
-    if (!code) {
-      return duro_fail(err, DURO_NOT_REGISTERED,
-                       "orchestration '%.*s' version '%.*s' is not registered in this process",
-                       DURO_FMT(i->name), DURO_FMT(i->version));
-    }
-  }
-  duro__exec_config config = exec_config(rt, code);
-  duro__exec *x = duro__exec_new(&config, i->id, i->execution_id);
-  if (!x) return duro_fail_oom(err);
-  duro__instance_unbuild(rt, i);
-  i->exec = x;
-  i->code = code;
-  if (code) code->users++;
-  return DURO_OK;
-}
-
-duro_code duro__instance_exec_held(duro_runtime *rt, duro__instance *i, duro_error **err) {
-  duro__exec_config config = exec_config(rt, NULL);
-  config.program = rt->host.programs; // never asked: the code is held back until what ends it
-  duro__exec *x = duro__exec_new(&config, i->id, i->execution_id);
-  if (!x) return duro_fail_oom(err);
-  duro__instance_unbuild(rt, i);
-  i->exec = x;
-  duro__exec_hold_begin(x);
-  return DURO_OK;
-}
-
-// Jobs that ran when the process died have no duro_job any more: they are lost, and run again. Those that
-// still run here are found again.
-static void reattach(duro_runtime *rt, duro__instance *i) {
-  duro__jobs_attach(rt, i);
-  for (duro__open *o = duro__exec_open_next(i->exec, 0); o;
-       o = duro__exec_open_next(i->exec, o->id)) {
-    if (o->kind != DURO__OPEN_ACTIVITY || o->runtime || o->queue.p) continue;
-    if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
-    if (!duro__find_activity(rt, o->name)) { // it has not run here, and waits
-      duro__job_start(rt, i, o);
-      continue;
-    }
-    duro_event lost = {
-        .kind = DURO_EVENT_ACTIVITY_FAILED, .source = o->id, .attempt = o->attempt, .lost = true};
-    lost.error =
-        DURO_STR("{\"code\":\"unavailable\",\"message\":\"the process that ran it has died\"}");
-    duro_message *m = duro_message_new(i->key, i->execution_id, &lost);
-    if (m) duro__deliver(rt, i, m);
-  }
-}
-
-static duro_code replay(duro_runtime *rt, duro__instance *i, const duro_texts *texts,
-                        duro_arena *arena, duro_error **err) {
-  duro_events events = {0};
-  duro_code code = duro_events_decode(texts->items, texts->count, arena, &events, err);
-  if (code) return code;
-  code = duro__instance_exec(rt, i, true, err);
-  if (code || events.count == 0) return code; // its start still waits in the inbox
-  duro__mismatch_free(&i->mismatch);
-  memset(&i->mismatch, 0, sizeof i->mismatch);
-  rt->totals.replays++;
-  duro__watchdog_turn(rt, i);
-  code = duro__exec_replay(i->exec, &events, &i->mismatch, err);
-  duro__watchdog_turn(rt, NULL);
-  if (code) return code;
-  i->custom_status_version = duro__exec_custom_status_version(i->exec);
-  return DURO_OK;
-}
-
-duro_code duro__instance_build(duro_runtime *rt, duro__instance *i, duro_error **err) {
-  duro_arena arena = {0};
-  duro_texts texts = {0};
-  duro_code code = duro__store_history(rt->store, i->key, i->execution_id, &arena, &texts, err);
-  if (!code) code = replay(rt, i, &texts, &arena, err);
-  duro_arena_free(&arena);
-  if (!code) reattach(rt, i);
-  return code;
-}
-
-duro_code duro__instance_scan(duro_runtime *rt, duro__instance *i, duro_error **err) {
-  duro_arena arena = {0};
-  duro_texts texts = {0};
-  duro_events events = {0};
-  duro_code code = duro__store_history(rt->store, i->key, i->execution_id, &arena, &texts, err);
-  if (!code) code = duro_events_decode(texts.items, texts.count, &arena, &events, err);
-  if (!code) code = duro__instance_exec(rt, i, false, err);
-  if (!code && events.count) code = duro__exec_scan(i->exec, &events, err);
-  duro_arena_free(&arena);
-  if (!code) duro__jobs_attach(rt, i);
-  return code;
-}
-
-// --- Loading ---
-
-static duro__instance *from_row(const duro_instance_row *row) {
-  duro__instance *i = calloc(1, sizeof *i);
-  if (!i) return NULL;
-  bool oom = false;
-  i->key = row->key;
-  i->id = own(row->id, &oom);
-  i->name = own(row->name, &oom);
-  i->version = own(row->version, &oom);
-  i->parent_id = own(row->parent_id, &oom);
-  i->parent_key = row->parent_key;
-  i->parent_event_id = row->parent_event_id;
-  i->parent_execution_id = row->parent_execution_id;
-  i->depth = row->depth;
-  i->vm = row->vm;
-  i->status = row->status;
-  i->created_at_ms = row->created_at_ms;
-  i->execution_id = row->execution_id;
-  i->execution_started_at_ms = row->execution_started_at_ms;
-  i->custom_status_version = row->custom_status_version;
-  i->shown_at_ms = row->updated_at_ms;
-  i->due_ms = DURO_NEVER;
-  if (row->run_id.n < sizeof i->run_id) memcpy(i->run_id, row->run_id.p, row->run_id.n);
-  if (oom) {
-    instance_free(i);
-    return NULL;
-  }
-  return i;
-}
-
-static void inbox_add(duro__instance *i, duro_message *m) {
-  m->next = NULL;
-  if (i->inbox_tail)
-    i->inbox_tail->next = m;
-  else
-    i->inbox_head = m;
-  i->inbox_tail = m;
-  i->inbox_count++;
-}
-
-static duro_code load_messages(duro__instance *i, const duro_loaded *loaded, duro_error **err) {
-  for (size_t k = 0; k < loaded->message_count; k++) {
-    const duro_message_row *row = &loaded->messages[k];
-    duro_message *m = NULL;
-    duro_code code = duro_message_decode(i->key, row->execution_id, row->body, &m, err);
-    if (code) return code;
-    m->row_id = row->id;
-    inbox_add(i, m);
-  }
-  return DURO_OK;
-}
-
-bool duro__instance_parked(const duro__instance *i) {
-  return i->foreign_vm || i->status == DURO_STATUS_SUSPENDED || i->status == DURO_STATUS_STALLED ||
-         i->status == DURO_STATUS_PENDING;
-}
-
-static bool is_foreign(const duro_runtime *rt, int vm) {
-  return vm != DURO_VM_ANY && vm != rt->options.vm && !rt->options.any_vm;
-}
-
-// Makes a loaded instance able to go on, or parks it with the reason.
-static duro_code revive(duro_runtime *rt, duro__instance *i, const duro_loaded *loaded,
-                        duro_arena *arena, duro_error **err) {
-  i->foreign_vm = is_foreign(rt, i->vm);
-  if (i->foreign_vm) return DURO_OK;
-  if (i->status == DURO_STATUS_PENDING) {
-    i->parked_count = i->inbox_count;
-    i->due_ms = DURO_NEVER;
-    duro__timers_at(rt, i, loaded->instance.wake_at_ms);
-    return DURO_OK;
-  }
-  duro_error *problem = NULL;
-  duro_code code = replay(rt, i, &loaded->history, arena, &problem);
-  if (code == DURO_NOT_REGISTERED || code == DURO_NONDETERMINISM) {
-    if (i->status == DURO_STATUS_STALLED) { // still, and its row says so
-      duro__instance_unbuild(rt, i);
-      i->parked_count = i->inbox_count;
-    } else {
-      duro__instance_stall(rt, i, code, problem ? problem->message : NULL);
-    }
-    duro_error_free(problem);
-    return DURO_OK;
-  }
-  if (code) {
-    if (err && !*err)
-      *err = problem;
-    else
-      duro_error_free(problem);
-    return code;
-  }
-  if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
-  i->parked_count = i->status == DURO_STATUS_SUSPENDED ? i->inbox_count : 0;
-  reattach(rt, i);
-  duro__timers_update(rt, i);
-  if (i->inbox_head) duro__instance_ready(rt, i);
-  return DURO_OK;
-}
-
-static duro_code load(duro_runtime *rt, int64_t key, duro__instance **out, duro_error **err) {
-  duro_arena arena = {0};
-  duro_loaded loaded = {0};
-  duro__instance *i = NULL;
-  duro_code code = duro__store_load(rt->store, key, &arena, &loaded, err);
-  if (!code && !(i = from_row(&loaded.instance))) code = duro_fail_oom(err);
-  if (!code) code = load_messages(i, &loaded, err);
-  if (!code && !instance_register(rt, i)) code = duro_fail_oom(err);
-  if (code) {
-    if (i) instance_free(i);
-    duro_arena_free(&arena);
-    return code;
-  }
-  code = revive(rt, i, &loaded, &arena, err);
-  duro_arena_free(&arena);
-  if (code) {
-    duro__instance_drop(rt, i);
-    return code;
-  }
-  *out = i;
-  return DURO_OK;
-}
-
-static duro_code fetched(duro_runtime *rt, const duro_instance_row *row, duro__instance **out,
-                         duro_status *ended_status, duro_error **err) {
-  if (duro_status_final(row->status)) {
-    *ended_status = row->status;
-    return DURO_OK;
-  }
-  return load(rt, row->key, out, err);
-}
-
-duro_code duro__instance_fetch_by_key(duro_runtime *rt, int64_t key, duro__instance **out,
-                                      duro_status *ended_status, duro_error **err) {
-  *out = NULL;
-  duro__instance *i = duro__live_by_key(rt, key);
-  if (i) {
-    if (i->gone)
-      *ended_status = i->status;
-    else
-      *out = i;
-    return DURO_OK;
-  }
-  duro_arena arena = {0};
-  duro_instance_row row = {0};
-  duro_code code = duro__store_get_by_key(rt->store, key, &arena, &row, err);
-  if (!code) code = fetched(rt, &row, out, ended_status, err);
-  duro_arena_free(&arena);
-  return code;
-}
-
-duro_code duro__instance_fetch(duro_runtime *rt, duro_str id, duro__instance **out,
-                               duro_status *ended_status, duro_error **err) {
-  *out = NULL;
-  duro__instance *i = duro__live(rt, id);
-  if (i) {
-    if (i->gone)
-      *ended_status = i->status;
-    else
-      *out = i;
-    return DURO_OK;
-  }
-  duro_arena arena = {0};
-  duro_instance_row row = {0};
-  duro_code code = duro__store_get(rt->store, id, &arena, &row, err);
-  if (!code) code = fetched(rt, &row, out, ended_status, err);
-  duro_arena_free(&arena);
-  return code;
 }
 
 // --- Creating ---
@@ -524,11 +243,11 @@ static duro__instance *new_instance(duro_runtime *rt, const duro__new_instance *
   bool oom = false;
   duro__code *code = duro__find_orchestration(rt, n->name, n->version);
   duro_str version = n->version.p ? n->version : code ? duro_str_from(code->version) : DURO_STR("");
-  i->id = own(n->id, &oom);
-  i->name = own(n->name, &oom);
-  i->version = own(version, &oom);
-  i->parent_id = own(n->parent_id, &oom);
-  i->attributes_json = own(n->attributes, &oom);
+  i->id = duro__own_text(n->id, &oom);
+  i->name = duro__own_text(n->name, &oom);
+  i->version = duro__own_text(version, &oom);
+  i->parent_id = duro__own_text(n->parent_id, &oom);
+  i->attributes_json = duro__own_text(n->attributes, &oom);
   i->parent_key = n->parent_key;
   i->parent_event_id = n->parent_event_id;
   i->parent_execution_id = n->parent_execution_id;
@@ -542,7 +261,7 @@ static duro__instance *new_instance(duro_runtime *rt, const duro__new_instance *
   i->key = rt->last_key = duro_key_next(rt->last_key, i->created_at_ms, false);
   fresh_run_id(rt, i->run_id);
   if (oom) {
-    instance_free(i);
+    duro__instance_free(i);
     return NULL;
   }
   return i;
@@ -569,12 +288,12 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
   if (code) return code;
   duro__instance *i = new_instance(rt, n);
   duro_message *m = i ? start_message(i, n) : NULL;
-  if (!m || !instance_register(rt, i)) {
+  if (!m || !duro__instance_register(rt, i)) {
     if (m) duro_message_free(m);
-    if (i) instance_free(i);
+    if (i) duro__instance_free(i);
     return duro_fail_oom(err);
   }
-  inbox_add(i, m);
+  duro__inbox_add(i, m);
   if (out) *out = i;
   if (n->start_at_ms > i->created_at_ms) {
     store_pending(rt, i, n->start_at_ms, n->request);
@@ -588,6 +307,21 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
 }
 
 // --- Messages ---
+
+void duro__inbox_add(duro__instance *i, duro_message *m) {
+  m->next = NULL;
+  if (i->inbox_tail)
+    i->inbox_tail->next = m;
+  else
+    i->inbox_head = m;
+  i->inbox_tail = m;
+  i->inbox_count++;
+}
+
+bool duro__instance_parked(const duro__instance *i) {
+  return i->foreign_vm || i->status == DURO_STATUS_SUSPENDED || i->status == DURO_STATUS_STALLED ||
+         i->status == DURO_STATUS_PENDING;
+}
 
 static bool runs_while_parked(const duro__instance *i, const duro_message *m) {
   switch (m->event.kind) {
@@ -624,7 +358,7 @@ void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m) {
     return;
   }
   m->instance_key = i->key;
-  inbox_add(i, m);
+  duro__inbox_add(i, m);
   if (duro__instance_parked(i) && !runs_while_parked(i, m))
     park(rt, i, m);
   else

@@ -353,6 +353,11 @@ void duro__registry_free(duro_runtime *rt);
 void duro__registry_json(duro_runtime *rt, duro_buf *b); // {orchestrations:[{name,versions}],activities:[]}
 
 // --- instances.c ---
+duro_str duro__own_text(duro_str s, bool *oom); // a copy; absent stays absent
+void duro__instance_free(duro__instance *i);
+bool duro__instance_register(duro_runtime *rt, duro__instance *i); // in the maps; false: memory is out
+void duro__inbox_add(duro__instance *i, duro_message *m);
+bool duro__instance_parked(const duro__instance *i);
 duro__instance *duro__live(duro_runtime *rt, duro_str id); // NULL: not live
 duro__instance *duro__live_by_key(duro_runtime *rt, int64_t key);
 // Live, or loaded now. *out stays NULL with DURO_OK when it has ended (then *ended_status tells) .
@@ -380,7 +385,6 @@ duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_cod
 // ... and for one whose code will not even begin: it takes its start, and what ends it.
 duro_code duro__instance_exec_held(duro_runtime *rt, duro__instance *i, duro_error **err);
 duro_code duro__instance_scan(duro_runtime *rt, duro__instance *i, duro_error **err); // state, no code
-bool duro__instance_parked(const duro__instance *i);
 void duro__instance_drop(duro_runtime *rt, duro__instance *i); // out of memory; must have nothing in flight
 void duro__instance_touch(duro_runtime *rt, duro__instance *i); // used: to the young end
 void duro__evict(duro_runtime *rt);                            // over max_live_instances
@@ -392,9 +396,16 @@ void duro__code_replaced(duro_runtime *rt, duro_str name, duro_str version); // 
 
 // --- turn.c ---
 void duro__turn_run(duro_runtime *rt, duro__instance *i);
+void duro__instance_stall_lost(duro_runtime *rt, duro__instance *i, const duro__open *o);
 void duro__instance_unstall(duro_runtime *rt, duro__instance *i);
 void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, const char *message);
 
+// --- rows.c ---
+duro_str duro__row_keep(duro__batch *b, duro_str s); // a copy that lives as long as the batch
+void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                       const duro__turn_result *result, uint64_t started_ns);
+void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
+                      const duro__turn_result *result);
 // Adds the instance's row to the batch; `result` (its turn in this batch) may already end it, or NULL.
 void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
                            const duro__turn_result *result);
@@ -413,6 +424,8 @@ duro__batch *duro__batch_open(duro_runtime *rt); // the one being filled; NULL w
 void duro__batch_touch(duro_runtime *rt, duro__batch *b, duro__instance *i);
 void duro__batch_answer(duro_runtime *rt, duro__batch *b, duro_request *r); // when durable
 void duro__batch_add_message(duro_runtime *rt, duro__batch *b, duro_message *m); // as a row; sets row_id
+// Makes rows of what its inbox must not lose: of an instance that will run no turn in this batch.
+void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i);
 size_t duro__batch_limit(const duro_runtime *rt);
 bool duro__batch_full(const duro_runtime *rt);
 bool duro__batches_turn(duro_runtime *rt);   // seals what is due; true when something was handed over

@@ -248,10 +248,7 @@ void duro__jobs_registered(duro_runtime *rt) {
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
   if (o->runtime || o->queue.p) return;
   if (o->lost_in_a_row >= rt->options.max_lost_attempts) {
-    char text[256];
-    snprintf(text, sizeof text, "activity '%.*s' lost its process %lld times in a row",
-             (int)(o->name.n < 128 ? o->name.n : 128), o->name.p, (long long)o->lost_in_a_row);
-    duro__instance_stall(rt, i, DURO_STALLED, text);
+    duro__instance_stall_lost(rt, i, o);
     return;
   }
   duro__code *code = duro__find_activity(rt, o->name);

@@ -154,109 +154,6 @@ static void effects(duro_runtime *rt, duro__batch *b, duro__instance *i,
   }
 }
 
-// --- Rows ---
-
-static duro_str keep(duro__batch *b, duro_str s) { return duro_arena_dup(&b->arena, s); }
-
-void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
-                           const duro__turn_result *result) {
-  duro_instance_row *row = duro__vec_push(&b->inserts);
-  if (!row) {
-    b->poisoned = true;
-    return;
-  }
-  i->needs_insert = false;
-  duro__count(rt, i->name, DURO__STARTED, 1);
-  rt->totals.started++;
-  row->key = i->key;
-  row->id = keep(b, i->id);
-  row->run_id = keep(b, duro_str_from(i->run_id));
-  row->vm = i->vm;
-  row->partition = (int)(duro_hash_bytes(i->id.p, i->id.n) % DURO_PARTITIONS);
-  row->name = keep(b, i->name);
-  row->version = keep(b, i->version);
-  row->status = i->status;
-  row->created_at_ms = i->created_at_ms;
-  row->updated_at_ms = duro__now(rt);
-  row->execution_id = i->execution_id;
-  row->execution_started_at_ms = i->execution_started_at_ms;
-  row->parent_key = i->parent_key;
-  row->parent_id = keep(b, i->parent_id);
-  row->parent_event_id = i->parent_event_id;
-  row->parent_execution_id = i->parent_execution_id;
-  row->depth = i->depth;
-  row->waiting_on = DURO_STR("[]");
-  row->attributes = keep(b, i->attributes_json);
-  row->wake_at_ms = i->status == DURO_STATUS_PENDING ? i->due_ms : 0;
-  if (!result) return;
-  row->wake_at_ms = duro__exec_wake_at_ms(i->exec);
-  row->custom_status = keep(b, duro__exec_custom_status(i->exec));
-  row->custom_status_version = duro__exec_custom_status_version(i->exec);
-  if (result->attributes_changed) row->attributes = keep(b, duro__exec_attributes(i->exec));
-  if (!duro_status_final(i->status)) return;
-  row->wake_at_ms = DURO_NEVER;
-  row->completed_at_ms = row->updated_at_ms;
-  row->output = keep(b, result->output);
-  row->error = keep(b, result->error);
-  row->reason = keep(b, result->reason);
-}
-
-static void update_row(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
-                       const duro__turn_result *result) {
-  duro_instance_update *u = duro__vec_push(&b->updates);
-  if (!u) {
-    b->poisoned = true;
-    return;
-  }
-  u->set = set;
-  u->row.key = i->key;
-  u->row.updated_at_ms = duro__now(rt);
-  u->row.status = i->status;
-  if (set & DURO_SET_STATUS) {
-    if (duro_status_final(i->status)) u->row.completed_at_ms = u->row.updated_at_ms;
-    u->row.output = keep(b, result->output);
-    u->row.error = keep(b, result->error);
-    u->row.reason = keep(b, result->reason);
-  }
-  if (set & DURO_SET_EXECUTION) {
-    u->row.execution_id = i->execution_id;
-    u->row.execution_started_at_ms = i->execution_started_at_ms;
-    u->row.version = keep(b, i->version);
-  }
-  if (set & DURO_SET_CUSTOM_STATUS) {
-    u->row.custom_status = keep(b, duro__exec_custom_status(i->exec));
-    u->row.custom_status_version = duro__exec_custom_status_version(i->exec);
-  }
-  if (set & DURO_SET_ATTRIBUTES) u->row.attributes = keep(b, duro__exec_attributes(i->exec));
-}
-
-static void journal_row(duro_runtime *rt, duro__batch *b, duro__instance *i,
-                        const duro__turn_result *result, uint64_t started_ns) {
-  duro_turn_row *row = duro__vec_push(&b->turns);
-  if (!row) {
-    b->poisoned = true;
-    return;
-  }
-  row->seq = i->last_seq = ++rt->last_seq;
-  row->instance_key = i->key;
-  row->execution_id = i->execution_id;
-  row->first_event_id = result->first_event_id;
-  row->event_count = result->event_count;
-  row->status = result->status;
-  row->at_ms = duro__exec_now_ms(i->exec);
-  row->turn_us = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000);
-  row->events = keep(b, result->events);
-  bool over = duro_status_final(result->status);
-  row->wake_at_ms = over ? DURO_NEVER : duro__exec_wake_at_ms(i->exec);
-  if (over) {
-    row->waiting_on = DURO_STR("[]");
-    return;
-  }
-  duro_buf_clear(&rt->scratch);
-  duro__exec_waiting_on(i->exec, &rt->scratch);
-  row->waiting_on = keep(b, duro_buf_str(&rt->scratch));
-}
-
 // --- The end of an execution ---
 
 static void tell_parent(duro_runtime *rt, duro__instance *i, const duro__turn_result *result) {
@@ -321,11 +218,11 @@ static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
   row->instance_key = i->key;
   row->execution_id = i->execution_id;
   row->status = DURO_STATUS_CONTINUED_AS_NEW;
-  row->version = keep(b, i->version);
+  row->version = duro__row_keep(b, i->version);
   row->started_at_ms = i->execution_started_at_ms;
   row->completed_at_ms = duro__now(rt);
   row->event_count = duro__exec_last_event_id(i->exec);
-  row->reason = keep(b, result->reason);
+  row->reason = duro__row_keep(b, result->reason);
   duro_str version = result->next_start.version;
   if (version.n && !duro_str_equal(version, i->version)) {
     char *copy = duro_str_dup(version);
@@ -342,7 +239,7 @@ static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
   i->inbox_head = start;
   if (!i->inbox_tail) i->inbox_tail = start;
   i->inbox_count++;
-  update_row(rt, b, i, DURO_SET_EXECUTION, result);
+  duro__row_update(rt, b, i, DURO_SET_EXECUTION, result);
   duro__instance_ready(rt, i);
   return true;
 }
@@ -387,7 +284,7 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
   if (i->needs_insert) {
     duro__instance_insert(rt, b, i, NULL);
   }
-  update_row(rt, b, i, DURO_SET_STATUS, &result);
+  duro__row_update(rt, b, i, DURO_SET_STATUS, &result);
   duro_buf_free(&error);
   i->parked_count = 0;
   duro_message *m = i->inbox_head;
@@ -400,6 +297,14 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
   }
 }
 
+void duro__instance_stall_lost(duro_runtime *rt, duro__instance *i, const duro__open *o) {
+  char text[256];
+  snprintf(text, sizeof text,
+           "activity '%.*s' lost its process %lld times in a row (max_lost_attempts)",
+           (int)(o->name.n < 128 ? o->name.n : 128), o->name.p, (long long)o->lost_in_a_row);
+  duro__instance_stall(rt, i, DURO_STALLED, text);
+}
+
 void duro__instance_unstall(duro_runtime *rt, duro__instance *i) {
   duro__batch *b = duro__batch_open(rt);
   if (!b) return;
@@ -407,7 +312,7 @@ void duro__instance_unstall(duro_runtime *rt, duro__instance *i) {
   i->parked_count = 0;
   duro__turn_result none = {.status = DURO_STATUS_RUNNING};
   duro__batch_touch(rt, b, i);
-  update_row(rt, b, i, DURO_SET_STATUS, &none);
+  duro__row_update(rt, b, i, DURO_SET_STATUS, &none);
   duro__timers_update(rt, i);
   if (i->inbox_head) duro__instance_ready(rt, i);
 }
@@ -527,14 +432,14 @@ static void publish(duro_runtime *rt, duro__batch *b, duro__instance *i,
   i->status = continued ? DURO_STATUS_RUNNING : result->status;
   i->custom_status_version = duro__exec_custom_status_version(i->exec);
   duro__batch_touch(rt, b, i);
-  if (result->event_count) journal_row(rt, b, i, result, started_ns);
+  if (result->event_count) duro__row_journal(rt, b, i, result, started_ns);
   if (i->needs_insert) {
     duro__instance_insert(rt, b, i, result);
   } else {
     unsigned set = i->status != before ? DURO_SET_STATUS : 0;
     if (result->custom_status_changed) set |= DURO_SET_CUSTOM_STATUS;
     if (result->attributes_changed) set |= DURO_SET_ATTRIBUTES;
-    if (set) update_row(rt, b, i, set, result);
+    if (set) duro__row_update(rt, b, i, set, result);
   }
   turn_counts(rt, i, result);
   effects(rt, b, i, result);
@@ -546,13 +451,20 @@ static void publish(duro_runtime *rt, duro__batch *b, duro__instance *i,
     duro__timers_update(rt, i);
 }
 
+// It leaves the ready queue until its batches are durable; what the open batch sent it must not be lost
+// with the process until then.
+static void wait_for_commit(duro_runtime *rt, duro__instance *i) {
+  i->waits_commit = true;
+  if (rt->open) duro__batch_keep_inbox(rt, rt->open, i);
+}
+
 // Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting).
 static bool prepare(duro_runtime *rt, duro__instance *i) {
   bool drop = i->stale_code || (rt->options.replay_every_turn && i->exec && i->last_seq);
   if (drop || (!i->exec && !i->needs_insert &&
                !(i->inbox_head && i->inbox_head->event.kind == DURO_EVENT_ORCHESTRATION_STARTED))) {
     if (i->batches) { // its newest events are not in the store yet
-      i->waits_commit = true;
+      wait_for_commit(rt, i);
       return false;
     }
   } else if (i->exec) {
@@ -611,7 +523,7 @@ static void run_parked(duro_runtime *rt, duro__instance *i) {
     return;
   }
   if (i->batches) {
-    i->waits_commit = true;
+    wait_for_commit(rt, i);
     return;
   }
   duro_error *err = NULL;
@@ -641,7 +553,7 @@ void duro__turn_run(duro_runtime *rt, duro__instance *i) {
     duro__turn_result none = {.status = DURO_STATUS_RUNNING};
     if (b) {
       duro__batch_touch(rt, b, i);
-      update_row(rt, b, i, DURO_SET_STATUS, &none);
+      duro__row_update(rt, b, i, DURO_SET_STATUS, &none);
     }
   }
   if (duro__instance_parked(i)) {

@@ -171,10 +171,11 @@ static bool read_prune(duro_runtime *rt, duro_request *r, duro_str args, prune *
   bool fine =
       duro__arg_object(r, args) &&
       duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id) &&
-      duro__arg_int(r, args, "keep_last", 1, 1, &out->keep_last) &&
+      duro__arg_int(r, args, "keep_last", 1, 0, &out->keep_last) &&
       duro__arg_int(r, args, "completed_before_ms", 0, 0, &out->completed_before_ms) &&
       duro__read_row(rt, r, id, &arena, &row);
   if (fine) out->key = row.key;
+  if (out->keep_last < 1) out->keep_last = 1; // the current one stays in any case
   duro_arena_free(&arena);
   return fine;
 }

@@ -24,11 +24,12 @@ duro_code duro__store_check(const duro_store_ops *ops, duro_error **err) {
   }
   DURO__STORE_VERBS(X)
 #undef X
-  bool some = ops->claim_jobs || ops->renew_jobs || ops->finish_job;
-  bool all = ops->claim_jobs && ops->renew_jobs && ops->finish_job;
+  bool some = ops->claim_jobs || ops->renew_jobs || ops->finish_job || ops->jobs || ops->queue_state;
+  bool all = ops->claim_jobs && ops->renew_jobs && ops->finish_job && ops->jobs && ops->queue_state;
   if (some && !all) {
     return duro_fail(err, DURO_INVALID_ARGUMENT,
-                     "the store '%s' has only some of 'claim_jobs', 'renew_jobs' and 'finish_job'",
+                     "the store '%s' has only some of 'claim_jobs', 'renew_jobs', 'finish_job', "
+                     "'jobs' and 'queue_state'",
                      ops->type);
   }
   return DURO_OK;

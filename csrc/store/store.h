@@ -35,6 +35,8 @@
   X(claim_jobs, WRITE, MAY)                                                                        \
   X(renew_jobs, WRITE, MAY)                                                                        \
   X(finish_job, WRITE, MAY)                                                                        \
+  X(jobs, READ, MAY)                                                                               \
+  X(queue_state, READ, MAY)                                                                        \
   X(get, READ, MUST)                                                                               \
   X(get_by_key, READ, MUST)                                                                        \
   X(list, READ, MUST)                                                                              \
@@ -55,7 +57,7 @@ typedef enum duro__verb {
 } duro__verb;
 
 // Refuses a table of another version, without a type, or without a slot that must be there (named in the
-// error), or with some of the three slots of task queues only. Errors: invalid_argument.
+// error), or with some of the five slots of task queues only. Errors: invalid_argument.
 duro_code duro__store_check(const duro_store_ops *ops, duro_error **err);
 
 typedef struct duro__store duro__store;
@@ -95,14 +97,17 @@ duro_code duro__store_answer(duro__store *s, int64_t request_id, duro_arena *are
 duro_code duro__store_forget(duro__store *s, const int64_t *request_ids, size_t count,
                              duro_error **err);
 duro_code duro__store_data_version(duro__store *s, int64_t *out, duro_error **err);
-duro_code duro__store_claim_jobs(duro__store *s, const duro_str *queues, size_t queue_count,
-                                 duro_str holder, int64_t now_ms, int64_t lease_until_ms,
-                                 size_t limit, duro_arena *arena, duro_job_row **out, size_t *count,
-                                 duro_error **err);
+duro_code duro__store_claim_jobs(duro__store *s, const duro_claim *claim, duro_arena *arena,
+                                 duro_job_row **out, size_t *count, duro_error **err);
 duro_code duro__store_renew_jobs(duro__store *s, const duro_job_row *jobs, size_t count,
                                  int64_t now_ms, duro_error **err);
 duro_code duro__store_finish_job(duro__store *s, const duro_job_row *job,
                                  const duro_request_row *result, int64_t now_ms, duro_error **err);
+duro_code duro__store_jobs(duro__store *s, int64_t instance_key, const int64_t *ids,
+                           size_t id_count, duro_arena *arena, duro_job_row **out, size_t *count,
+                           duro_error **err);
+duro_code duro__store_queue_state(duro__store *s, duro_str queue, int64_t now_ms,
+                                  duro_queue_state *out, duro_error **err);
 duro_code duro__store_get(duro__store *s, duro_str id, duro_arena *arena, duro_instance_row *out,
                           duro_error **err);
 duro_code duro__store_get_by_key(duro__store *s, int64_t key, duro_arena *arena,

@@ -260,12 +260,9 @@ duro_code duro__store_data_version(duro__store *s, int64_t *out, duro_error **er
   PASS(data_version, out, err);
 }
 
-duro_code duro__store_claim_jobs(duro__store *s, const duro_str *queues, size_t queue_count,
-                                 duro_str holder, int64_t now_ms, int64_t lease_until_ms,
-                                 size_t limit, duro_arena *arena, duro_job_row **out,
-                                 size_t *job_count, duro_error **err) {
-  PASS_IF_THERE(claim_jobs, queues, queue_count, holder, now_ms, lease_until_ms, limit, arena, out,
-                job_count, err);
+duro_code duro__store_claim_jobs(duro__store *s, const duro_claim *claim, duro_arena *arena,
+                                 duro_job_row **out, size_t *job_count, duro_error **err) {
+  PASS_IF_THERE(claim_jobs, claim, arena, out, job_count, err);
 }
 
 duro_code duro__store_renew_jobs(duro__store *s, const duro_job_row *jobs, size_t job_count,
@@ -276,6 +273,17 @@ duro_code duro__store_renew_jobs(duro__store *s, const duro_job_row *jobs, size_
 duro_code duro__store_finish_job(duro__store *s, const duro_job_row *job,
                                  const duro_request_row *result, int64_t now_ms, duro_error **err) {
   PASS_IF_THERE(finish_job, job, result, now_ms, err);
+}
+
+duro_code duro__store_jobs(duro__store *s, int64_t instance_key, const int64_t *ids,
+                           size_t id_count, duro_arena *arena, duro_job_row **out,
+                           size_t *job_count, duro_error **err) {
+  PASS_IF_THERE(jobs, instance_key, ids, id_count, arena, out, job_count, err);
+}
+
+duro_code duro__store_queue_state(duro__store *s, duro_str queue, int64_t now_ms,
+                                  duro_queue_state *out, duro_error **err) {
+  PASS_IF_THERE(queue_state, queue, now_ms, out, err);
 }
 
 duro_code duro__store_get(duro__store *s, duro_str id, duro_arena *arena, duro_instance_row *out,

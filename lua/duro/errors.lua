@@ -99,7 +99,8 @@ end
 -- Text that JSON can hold as such, since the core reads it.
 local function plain(text)
   text = tostring(text)
-  if core.encode(text):byte() == 34 then return text end
+  local encoded = core.encode(text)
+  if not encoded or encoded:byte() == 34 then return text end
   return (text:gsub("[\128-\255]", "?"))
 end
 

@@ -312,6 +312,37 @@ TEST(a_cancel_waits_for_resume_and_drops_what_was_not_told) {
   stage_free(&g);
 }
 
+SCRIPT(cleans_up_slowly) {
+  BEGIN;
+  s->task[0] = activity(s, t, "a", NULL);
+  s->task[1] = wait_event(s, t, "e");
+  AWAIT(s->cancelled);
+  s->task[2] = timer(s, t, 10);
+  AWAIT(done(s, s->task[2]));
+  note_int(s, (int64_t)s->result_count);
+  s->task[3] = timer(s, t, 10);
+  AWAIT(done(s, s->task[3]));
+  complete(s, t, NULL);
+  END;
+}
+
+TEST(after_a_cancel_no_completion_of_an_earlier_task_is_told) {
+  stage g;
+  stage_open(&g, cleans_up_slowly);
+  start(&g, "null");
+  play(&g, with_reason(DURO_EVENT_SUSPENDED, NULL));
+  CHECK(play(&g, cancel_requested("r")));
+  CHECK(play(&g, completed(2, "1")));
+  CHECK(play(&g, received("e", "1")));
+  CHECK(play(&g, with_reason(DURO_EVENT_RESUMED, NULL)));
+  int64_t cleanup = duro__exec_last_event_id(g.x);
+  check_replay(&g);
+  CHECK(play(&g, fired(cleanup)));
+  CHECK_STR(notes(&g), "1"); /* the timer alone */
+  check_replay(&g);
+  stage_free(&g);
+}
+
 TEST(terminating_does_not_wait_for_resume) {
   stage g;
   stage_open(&g, two_steps);

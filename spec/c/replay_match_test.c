@@ -102,6 +102,29 @@ SCRIPT(more_or_less) {
   END;
 }
 
+static int dropped;
+SCRIPT(drops_one_of_two) {
+  BEGIN;
+  s->task[0] = activity(s, t, "a", NULL);
+  s->task[1] = activity(s, t, "a", NULL);
+  drop_task(s, t, s->task[dropped]);
+  AWAIT(false);
+  END;
+}
+
+TEST(to_give_up_another_task_parts_from_history) {
+  stage g;
+  stage_open(&g, drops_one_of_two);
+  dropped = 0;
+  start(&g, "null");
+  check_replay(&g);
+  dropped = 1;
+  CHECK_INT(reload(&g), DURO_NONDETERMINISM);
+  CHECK_STR(g.mismatch.expected, "activity_cancelled of event 2");
+  CHECK_STR(g.mismatch.got, "activity_cancelled of event 3");
+  stage_free(&g);
+}
+
 TEST(a_command_too_many_meets_an_arrival_or_the_end) {
   stage g;
   stage_open(&g, more_or_less);

@@ -13,7 +13,7 @@ SCRIPT(fans_out) {
     case 0: activity(s, t, "part", "1"); break;
     case 1: timer(s, t, 100000 - i); break;
     case 2: wait_event(s, t, "e"); break;
-    default: activity_with(s, t, "part", NULL, "{\"timeout_ms\":60000}"); break;
+    default: activity_with(s, t, "part", NULL, "{\"timeout_ms\":1000000}"); break;
     }
   }
   s->fn = NULL;
@@ -137,7 +137,7 @@ TEST(an_idle_execution_is_small) {
     size_t running = duro__exec_memory_bytes(g.x);
     duro__exec_trim(g.x);
     size_t idle = duro__exec_memory_bytes(g.x);
-    if (!CHECK(idle < 1300 && idle < running)) fprintf(stderr, "    %zu of %zu bytes\n", idle, running);
+    if (!CHECK(idle < 1100 && idle < running)) fprintf(stderr, "    %zu of %zu bytes\n", idle, running);
     /* And it goes on from there. */
     CHECK(play(&g, i ? completed(2, "1") : received("approval", "1")));
     check_replay(&g);

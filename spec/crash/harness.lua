@@ -69,11 +69,11 @@ function harness.new()
 end
 
 
---- For after_each: ends what still runs, and removes the folders.
+--- For after_each: ends what still runs, and removes the folders (not so with CRASH_KEEP=1).
 function harness.clean()
   for _, scene in ipairs(scenes) do
     for _, each in ipairs(scene.children) do each:close() end
-    os.execute("rm -rf " .. quoted(scene.dir))
+    if os.getenv("CRASH_KEEP") then print("kept", scene.dir) else os.execute("rm -rf " .. quoted(scene.dir)) end
   end
   scenes = {}
 end

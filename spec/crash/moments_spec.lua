@@ -116,6 +116,38 @@ describe("a process killed", function()
     assert.equal("11325", scene:value "SELECT output FROM instances WHERE id = 'parent'")
   end)
 
+  it("while a parent waits for its own commit keeps what its children sent it", function()
+    -- With replay_every_turn a parent is loaded again before each turn, and so waits for its last batch.
+    local body = script([[
+      child.start(rt, "echoes", "parent", 20)
+      child.finish(rt, { "parent" })
+    ]], "{ debug = { replay_every_turn = true } }")
+    local scene = harness.new()
+    scene:survives(body, "kill after commit 1 'parent::1::2'", { between = function()
+      assert.equal("20", scene:value "SELECT count(*) FROM instances WHERE status = 'completed'")
+      assert.equal("20", scene:value "SELECT count(*) FROM messages")
+    end })
+    assert.equal("210", scene:value "SELECT output FROM instances WHERE id = 'parent'")
+  end)
+
+  it("after a suspended child was told to end by its parent ends it", function()
+    local body = script [[
+      child.start(rt, "guardian", "guardian")
+      child.until_true(rt, function() return rt:status("ward").status ~= "not_found" end)
+      rt:suspend("ward")
+      child.raise_safely(rt, "guardian", 1, "go")
+      child.finish(rt, { "guardian" })
+      child.until_true(rt, function() return rt:status("ward").status ~= "suspended" end)
+      child.say(rt:status("ward").status)
+    ]]
+    for n = 1, 4 do
+      local scene = harness.new()
+      local _, run = scene:survives(body, ("kill after commit %d 'guardian'"):format(n))
+      assert.equal("terminated", run.lines[1])
+      harness.clean()
+    end
+  end)
+
   it("during continue-as-new is in the old execution or in the new one, wholly", function()
     local body = script [[
       child.start(rt, "collector", "box")

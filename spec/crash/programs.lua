@@ -170,6 +170,15 @@ function orchestrations.waiter(ctx, seconds)
 end
 
 
+-- Ends when told to, and its child, which waits for ever, with it.
+function orchestrations.guardian(ctx)
+  local ward = ctx:schedule_sub_orchestration("waiter", nil, { id = "ward" })
+  ctx:wait_event("go")
+  ward:cancel()
+  return "gone"
+end
+
+
 local function text_of(input)
   if type(input) ~= "table" then return tostring(input) end
   local words = {}

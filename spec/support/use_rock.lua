@@ -2,7 +2,7 @@
 -- it needs on the paths that it is given.
 local duro = require "duro"
 
-duro.activity("greet", function(name)
+duro.activity("greet", function(_, name)
   return "hello " .. name
 end)
 

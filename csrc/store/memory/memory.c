@@ -23,6 +23,7 @@ COMPARE(by_id_text, id_row, duro_str_compare(a->id, b->id))
 COMPARE(by_seq, duro_turn_row, compare_ints(a->seq, b->seq))
 COMPARE(by_message_id, duro_message_row, compare_ints(a->id, b->id))
 COMPARE(by_job_id, duro_job_row, compare_ints(a->id, b->id))
+COMPARE(by_queue, served_row, duro_str_compare(a->queue, b->queue))
 COMPARE(by_request_id, duro_request_row, compare_ints(a->id, b->id))
 
 static int the_only_one(const void *left, const void *right) {
@@ -80,6 +81,7 @@ static const row_shape job_shape = {sizeof(duro_job_row),
                                      AT(duro_job_row, activity_id), AT(duro_job_row, instance_id),
                                      AT(duro_job_row, input), AT(duro_job_row, options),
                                      AT(duro_job_row, heartbeat), AT(duro_job_row, holder)}};
+static const row_shape served_shape = {sizeof(served_row), by_queue, 1, {AT(served_row, queue)}};
 static const row_shape request_shape = {sizeof(duro_request_row),
                                         by_request_id,
                                         4,
@@ -131,6 +133,7 @@ static void close_store(duro_store *s) {
   duro__table_free(&s->executions);
   duro__table_free(&s->messages);
   duro__table_free(&s->jobs);
+  duro__table_free(&s->served);
   duro__table_free(&s->requests);
   free(s->log.items);
   pthread_mutex_destroy(&s->mutex);
@@ -156,6 +159,7 @@ static duro_code open_store(const duro_store_options *options, duro_store **out,
   s->executions.shape = &execution_shape;
   s->messages.shape = &message_shape;
   s->jobs.shape = &job_shape;
+  s->served.shape = &served_shape;
   s->requests.shape = &request_shape;
   duro_run_id(file_id);
   meta_row meta = {.marks.file_id = duro_str_from(file_id), .marks.latest_ms = options->now_ms};
@@ -275,6 +279,8 @@ const duro_store_ops duro_store_memory = {
     .claim_jobs = duro__memory_claim_jobs,
     .renew_jobs = duro__memory_renew_jobs,
     .finish_job = duro__memory_finish_job,
+    .jobs = duro__memory_jobs,
+    .queue_state = duro__memory_queue_state,
     .get = duro__memory_get,
     .get_by_key = duro__memory_get_by_key,
     .list = duro__memory_list,

@@ -24,6 +24,12 @@ typedef struct id_row {
   int64_t key;
 } id_row;
 
+// When a task queue was last served.
+typedef struct served_row {
+  duro_str queue;
+  int64_t at_ms;
+} served_row;
+
 struct duro_store {
   pthread_mutex_t mutex;
   table_log log;
@@ -36,6 +42,7 @@ struct duro_store {
   table executions; // duro_execution_row by instance and execution: past ones
   table messages;   // duro_message_row by id
   table jobs;       // duro_job_row by id
+  table served;     // served_row by queue
   table requests;   // duro_request_row by id
 };
 
@@ -81,14 +88,17 @@ duro_code duro__memory_answer(duro_store *s, int64_t request_id, duro_arena *are
 duro_code duro__memory_forget(duro_store *s, const int64_t *request_ids, size_t count,
                               duro_error **err);
 duro_code duro__memory_data_version(duro_store *s, int64_t *out, duro_error **err);
-duro_code duro__memory_claim_jobs(duro_store *s, const duro_str *queues, size_t queue_count,
-                                  duro_str holder, int64_t now_ms, int64_t lease_until_ms,
-                                  size_t limit, duro_arena *arena, duro_job_row **out,
-                                  size_t *count, duro_error **err);
+duro_code duro__memory_claim_jobs(duro_store *s, const duro_claim *k, duro_arena *arena,
+                                  duro_job_row **out, size_t *count, duro_error **err);
 duro_code duro__memory_renew_jobs(duro_store *s, const duro_job_row *jobs, size_t count,
                                   int64_t now_ms, duro_error **err);
 duro_code duro__memory_finish_job(duro_store *s, const duro_job_row *job,
                                   const duro_request_row *result, int64_t now_ms, duro_error **err);
+duro_code duro__memory_jobs(duro_store *s, int64_t instance_key, const int64_t *ids,
+                            size_t id_count, duro_arena *arena, duro_job_row **out, size_t *count,
+                            duro_error **err);
+duro_code duro__memory_queue_state(duro_store *s, duro_str queue, int64_t now_ms,
+                                   duro_queue_state *out, duro_error **err);
 
 // --- Shared by all (memory.c) ---
 void duro__memory_lock(duro_store *s);

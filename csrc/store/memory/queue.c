@@ -99,25 +99,48 @@ static bool is_one_of(duro_str text, const duro_str *texts, size_t count) {
   return false;
 }
 
-duro_code duro__memory_claim_jobs(duro_store *s, const duro_str *queues, size_t queue_count,
-                                  duro_str holder, int64_t now_ms, int64_t lease_until_ms,
-                                  size_t limit, duro_arena *arena, duro_job_row **out,
-                                  size_t *count, duro_error **err) {
+static bool claimable(const duro_job_row *row, const duro_claim *k, duro_str queue) {
+  if (row->cancelled || row->lease_until_ms > k->now_ms) return false;
+  if (row->holder.p && duro_str_equal(row->holder, k->holder)) return false;
+  if (k->names && !is_one_of(row->name, k->names, k->name_count)) return false;
+  return duro_str_equal(row->queue, queue);
+}
+
+static duro_code note_served(duro_store *s, duro_str queue, int64_t now_ms, duro_error **err) {
+  served_row row = {.queue = queue, .at_ms = now_ms};
+  return duro__table_put(&s->served, &s->log, &row, err);
+}
+
+static duro_code claim_from(duro_store *s, const duro_claim *k, duro_str queue, duro_arena *arena,
+                            duro_job_row *out, size_t *count, duro_error **err) {
+  size_t first = *count;
+  duro_code code = DURO_OK;
+  for (size_t i = 0; !code && i < s->jobs.count && *count < k->limit; i++) {
+    duro_job_row row = *(const duro_job_row *)s->jobs.rows[i];
+    if (!claimable(&row, k, queue)) continue;
+    row.lost += row.holder.p != NULL;
+    row.holder = k->holder;
+    row.lease_until_ms = k->lease_until_ms;
+    row.claimed_at_ms = k->at_ms;
+    row.beat_at_ms = 0;
+    code = duro__table_put(&s->jobs, &s->log, &row, err);
+    if (!code) code = duro__row_lend(s->jobs.shape, &row, arena, &out[(*count)++], err);
+  }
+  if (!code && (k->announce || *count > first)) code = note_served(s, queue, k->now_ms, err);
+  return code;
+}
+
+duro_code duro__memory_claim_jobs(duro_store *s, const duro_claim *k, duro_arena *arena,
+                                  duro_job_row **out, size_t *count, duro_error **err) {
   *count = 0;
   duro__memory_lock(s);
-  size_t most = s->jobs.count < limit ? s->jobs.count : limit;
+  size_t most = s->jobs.count < k->limit ? s->jobs.count : k->limit;
   *out = duro_arena_alloc(arena, most * sizeof **out + 1);
   duro_code code = *out ? DURO_OK : duro_fail_oom(err);
-  for (size_t i = 0; !code && i < s->jobs.count && *count < limit; i++) {
-    duro_job_row row = *(const duro_job_row *)s->jobs.rows[i];
-    if (row.cancelled || row.lease_until_ms > now_ms) continue;
-    if (!is_one_of(row.queue, queues, queue_count)) continue;
-    row.holder = holder;
-    row.lease_until_ms = lease_until_ms;
-    code = duro__table_put(&s->jobs, &s->log, &row, err);
-    if (!code) code = duro__row_lend(s->jobs.shape, &row, arena, &(*out)[(*count)++], err);
+  for (size_t i = 0; !code && i < k->queue_count; i++) {
+    code = claim_from(s, k, k->queues[i], arena, *out, count, err);
   }
-  if (!code) code = count_client_write(s, err);
+  if (!code && *count) code = count_client_write(s, err);
   if (code) *count = 0;
   return duro__memory_finish(s, code);
 }
@@ -145,6 +168,7 @@ duro_code duro__memory_renew_jobs(duro_store *s, const duro_job_row *jobs, size_
     if (code) break;
     row.lease_until_ms = jobs[i].lease_until_ms;
     if (jobs[i].heartbeat.p) row.heartbeat = jobs[i].heartbeat;
+    if (jobs[i].beat_at_ms) row.beat_at_ms = jobs[i].beat_at_ms;
     code = duro__table_put(&s->jobs, &s->log, &row, err);
   }
   return duro__memory_finish(s, code);
@@ -163,4 +187,49 @@ duro_code duro__memory_finish_job(duro_store *s, const duro_job_row *job,
   duro_post post = {.requests = &request, .request_count = 1, .request_ids = &id, .now_ms = now_ms};
   if (!code) code = apply_post(s, &post, err);
   return duro__memory_finish(s, code);
+}
+
+static bool is_wanted(const duro_job_row *row, int64_t instance_key, const int64_t *ids,
+                      size_t id_count) {
+  if (instance_key) return row->instance_key == instance_key;
+  for (size_t i = 0; i < id_count; i++) {
+    if (ids[i] == row->id) return true;
+  }
+  return false;
+}
+
+duro_code duro__memory_jobs(duro_store *s, int64_t instance_key, const int64_t *ids,
+                            size_t id_count, duro_arena *arena, duro_job_row **out, size_t *count,
+                            duro_error **err) {
+  *count = 0;
+  duro__memory_lock(s);
+  *out = duro_arena_alloc(arena, s->jobs.count * sizeof **out + 1);
+  duro_code code = *out ? DURO_OK : duro_fail_oom(err);
+  for (size_t i = 0; !code && i < s->jobs.count; i++) {
+    const duro_job_row *row = s->jobs.rows[i];
+    if (!is_wanted(row, instance_key, ids, id_count)) continue;
+    code = duro__row_lend(s->jobs.shape, row, arena, &(*out)[(*count)++], err);
+  }
+  return duro__memory_unlock(s, code);
+}
+
+duro_code duro__memory_queue_state(duro_store *s, duro_str queue, int64_t now_ms,
+                                   duro_queue_state *out, duro_error **err) {
+  (void)err;
+  *out = (duro_queue_state){0};
+  duro__memory_lock(s);
+  for (size_t i = 0; i < s->jobs.count; i++) {
+    const duro_job_row *row = s->jobs.rows[i];
+    if (!duro_str_equal(row->queue, queue)) continue;
+    bool leased = row->lease_until_ms > now_ms;
+    out->held += leased && row->holder.p;
+    if (leased || row->cancelled) continue;
+    out->waiting++;
+    if (!out->oldest_at_ms || row->created_at_ms < out->oldest_at_ms) {
+      out->oldest_at_ms = row->created_at_ms;
+    }
+  }
+  const served_row *served = duro__table_get(&s->served, &(served_row){.queue = queue});
+  if (served) out->served_at_ms = served->at_ms;
+  return duro__memory_unlock(s, DURO_OK);
 }

@@ -1,8 +1,8 @@
 // Connections: the one that writes, the pool of those that read, and the one that checkpoints.
 //
 // Locks: `write_lock` is held from duro__sqlite_write_begin to duro__sqlite_write_end, and for a
-// whole read of a ":memory:" store, which has but one connection. `pool_lock` and `checkpoint_lock`
-// are taken inside nothing else and held for moments.
+// whole read of a ":memory:" store, which has but one connection. `checkpoint_lock` comes before
+// it, `pool_lock` after it, held for moments.
 // Waiting: the owner's writing connection waits in SQLite's busy handler, since it is on the store
 // thread. A client's verbs run on its caller's thread, and reads on any: those never wait.
 #include "store/sqlite/internal.h"
@@ -56,10 +56,17 @@ static duro_code set_up_writer(duro_store *s, duro__sqlite_conn *c, duro_error *
   snprintf(sql, sizeof sql,
            "PRAGMA synchronous = %s; PRAGMA secure_delete = OFF; PRAGMA wal_autocheckpoint = 0;"
            "PRAGMA journal_size_limit = %lld; PRAGMA cache_size = -%d",
-           s->full_durability ? "FULL" : "NORMAL", (long long)LOG_TRUNCATE_BYTES, WRITE_CACHE_KIB);
+           s->full_durability ? "FULL" : "NORMAL", (long long)MAX_LOG_BYTES, WRITE_CACHE_KIB);
   code = exec(c, sql, err);
   if (code == DURO_OK) code = duro__sqlite_prepare_all(c, s->queries, true, err);
   return code;
+}
+
+// SQLite's own handler waits longer each time, up to 100 ms: a checkpoint that holds the lock for
+// 30 ms would cost 53. This one asks again every millisecond.
+static int wait_for_lock(void *user, int times) {
+  (void)user;
+  return times < BUSY_WAIT_MS && sqlite3_sleep(1) > 0;
 }
 
 static duro_code open_writer_once(duro_store *s, duro_error **err) {
@@ -67,13 +74,13 @@ static duro_code open_writer_once(duro_store *s, duro_error **err) {
   duro__sqlite_conn *c;
   duro_code code = open_file(s, flags, &c, err);
   if (code != DURO_OK) return code;
-  sqlite3_busy_timeout(c->db, BUSY_WAIT_MS);
+  sqlite3_busy_handler(c->db, wait_for_lock, NULL);
   code = set_up_writer(s, c, err);
   if (code != DURO_OK) {
     duro__sqlite_conn_close(c);
     return code;
   }
-  sqlite3_busy_timeout(c->db, s->client ? 0 : BUSY_WAIT_MS);
+  if (s->client) sqlite3_busy_handler(c->db, NULL, NULL);
   s->write = c;
   return DURO_OK;
 }
@@ -249,7 +256,7 @@ static duro_code open_checkpointer(duro_store *s, duro_error **err) {
   char sql[128];
   snprintf(sql, sizeof sql,
            "PRAGMA journal_size_limit = %lld; PRAGMA wal_autocheckpoint = 0; PRAGMA user_version",
-           (long long)LOG_TRUNCATE_BYTES);
+           (long long)MAX_LOG_BYTES);
   code = exec(c, sql, err);
   if (code == DURO_OK) {
     s->checkpointer = c->db;
@@ -259,17 +266,31 @@ static duro_code open_checkpointer(duro_store *s, duro_error **err) {
   return code;
 }
 
-// Most of the log is copied while writers go on. Only one that has grown beyond its limit, because
-// there was always a reader or a writer in it, is then cut back, which holds up the next commit for
-// as long as the rest takes. Somebody else's checkpoint under way is as good as ours.
-static int checkpoint_log(sqlite3 *db) {
-  int frames = 0;
-  int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, NULL);
-  if (rc == SQLITE_OK && (int64_t)frames * 4096 > LOG_TRUNCATE_BYTES) {
-    sqlite3_busy_timeout(db, CUT_LOG_WAIT_MS);
-    rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    sqlite3_busy_timeout(db, 0);
-  }
+// Lets the log begin anew, which needs a moment without writers: those of this process wait at its
+// lock, since at SQLite's a busy writer and a checkpoint only ever find each other asleep. The next
+// commit cuts the file back to MAX_LOG_BYTES (journal_size_limit); giving back all of it here
+// would cost that commit, and those behind it, the time to get it again.
+static int restart_log(duro_store *s, sqlite3 *db) {
+  pthread_mutex_lock(&s->write_lock);
+  sqlite3_busy_timeout(db, RESTART_LOG_WAIT_MS);
+  int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+  sqlite3_busy_timeout(db, 0);
+  pthread_mutex_unlock(&s->write_lock);
+  return rc;
+}
+
+// The log is copied while writers go on. One that has grown beyond its limit, because there was
+// always a reader or a writer in it, is copied again until little is left, and then restarted.
+// Somebody else's checkpoint under way is as good as ours.
+static int checkpoint_log(duro_store *s, sqlite3 *db) {
+  int frames = 0, copied = 0, before, rounds = 0, rc;
+  bool grown;
+  do {
+    before = copied;
+    rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+    grown = rc == SQLITE_OK && (int64_t)frames * PAGE_BYTES > MAX_LOG_BYTES;
+  } while (grown && copied - before > RESTART_LOG_FRAMES && ++rounds < RESTART_LOG_ROUNDS);
+  if (grown) rc = restart_log(s, db);
   return (rc & 0xff) == SQLITE_BUSY ? SQLITE_OK : rc;
 }
 
@@ -278,7 +299,7 @@ duro_code duro__sqlite_checkpoint(duro_store *s, duro_error **err) {
   pthread_mutex_lock(&s->checkpoint_lock);
   duro_code code = s->checkpointer ? DURO_OK : open_checkpointer(s, err);
   if (code == DURO_OK) {
-    int rc = checkpoint_log(s->checkpointer);
+    int rc = checkpoint_log(s, s->checkpointer);
     duro__sqlite_conn asking = {.db = s->checkpointer, .path = s->path, .verb = "checkpoint"};
     if (rc != SQLITE_OK) code = duro__sqlite_fail(&asking, rc, err);
   }

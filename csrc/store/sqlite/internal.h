@@ -23,25 +23,27 @@
 #include "store/sqlite/sql.h"
 
 // --- Limits of this store, with their reasons ---
-#define APPLICATION_ID     0x6475726f // "duro": tells our files apart from other databases
-#define MIN_SQLITE_VERSION 3038000    // STRICT tables, RETURNING, JSON functions
-#define BUSY_WAIT_MS       5000       // the store thread waits so long for a client's short write
-#define OPEN_RETRY_MS      10         // pause between attempts to open a file others are opening
-#define OPEN_RETRIES       500        // together as long as BUSY_WAIT_MS
-#define WRITE_CACHE_KIB    32768      // holds the pages of a fold of 25 000 rows without spilling
-#define READ_CACHE_KIB     4096       // a list of 1000 rows
-#define MAX_IDLE_READERS   8          // loop, reader and a few host threads; more are closed again
-#define LOG_TRUNCATE_BYTES                                                                         \
-  (INT64_C(64) << 20)                        // a write-ahead log beyond this is cut back to nothing
-#define CUT_LOG_WAIT_MS   200                // how long that waits for a gap between two batches
-#define FOLD_MAX_BYTES    ((size_t)64 << 20) // events held in memory by one fold
-#define KEEP_BUFFER_BYTES ((size_t)16 << 20) // scratch beyond this is given back after use
-#define ANSWER_KEEP_MS    INT64_C(86400000)  // answers nobody fetched: their client is long gone
-#define LIST_CACHE_SIZE   48         // prepared list shapes per connection; people use a handful
-#define LIST_MAX_ARMS     64         // ranges merged in one list (SQLite allows 500)
-#define LIST_PROBE_ROWS   10000      // a filter with fewer matches is read whole and sorted
-#define LIST_WALK_STEPS   4000000    // VM steps (some 50 ms) of a walk before sorting instead
-#define TAIL_BITS         (1u << 18) // 25 000 rows fill a tenth of it
+#define APPLICATION_ID      0x6475726f // "duro": tells our files apart from other databases
+#define MIN_SQLITE_VERSION  3038000    // STRICT tables, RETURNING, JSON functions
+#define BUSY_WAIT_MS        5000       // the store thread waits so long for a client's short write
+#define OPEN_RETRY_MS       10         // pause between attempts to open a file others are opening
+#define OPEN_RETRIES        500        // together as long as BUSY_WAIT_MS
+#define WRITE_CACHE_KIB     32768      // holds the pages of a fold of 25 000 rows without spilling
+#define READ_CACHE_KIB      4096       // a list of 1000 rows
+#define MAX_IDLE_READERS    8          // loop, reader and a few host threads; more are closed again
+#define MAX_LOG_BYTES       (INT64_C(64) << 20) // a write-ahead log beyond this is made to begin anew
+#define RESTART_LOG_WAIT_MS 200                 // how long that waits for readers in the log
+#define RESTART_LOG_FRAMES  1000                // what is left to copy then: some 10 ms
+#define RESTART_LOG_ROUNDS  6    // a writer that is faster than the copying is held up instead
+#define PAGE_BYTES          4096 // of SQLite's files, unless somebody changed it
+#define FOLD_MAX_BYTES      ((size_t)64 << 20) // events held in memory by one fold
+#define KEEP_BUFFER_BYTES   ((size_t)16 << 20) // scratch beyond this is given back after use
+#define ANSWER_KEEP_MS      INT64_C(86400000)  // answers nobody fetched: their client is long gone
+#define LIST_CACHE_SIZE     48         // prepared list shapes per connection; people use a handful
+#define LIST_MAX_ARMS       64         // ranges merged in one list (SQLite allows 500)
+#define LIST_PROBE_ROWS     10000      // a filter with fewer matches is read whole and sorted
+#define LIST_WALK_STEPS     4000000    // VM steps (some 50 ms) of a walk before sorting instead
+#define TAIL_BITS           (1u << 18) // 25 000 rows fill a tenth of it
 
 // --- Connections ---
 typedef struct duro__sqlite_cached {
@@ -320,14 +322,17 @@ duro_code duro__sqlite_insert_request(duro__sqlite_conn *c, const duro_request_r
                                       int64_t instance_key, int64_t *id, duro_error **err);
 void duro__sqlite_count_own_post(duro_store *s); // so that data_version tells of it
 duro_code duro__sqlite_insert_job(duro__sqlite_conn *c, const duro_job_row *row, duro_error **err);
-duro_code duro__sqlite_claim_jobs(duro_store *s, const duro_str *queues, size_t queue_count,
-                                  duro_str holder, int64_t now_ms, int64_t lease_until_ms,
-                                  size_t limit, duro_arena *arena, duro_job_row **out,
-                                  size_t *count, duro_error **err);
+duro_code duro__sqlite_claim_jobs(duro_store *s, const duro_claim *k, duro_arena *arena,
+                                  duro_job_row **out, size_t *count, duro_error **err);
 duro_code duro__sqlite_renew_jobs(duro_store *s, const duro_job_row *jobs, size_t count,
                                   int64_t now_ms, duro_error **err);
 duro_code duro__sqlite_finish_job(duro_store *s, const duro_job_row *job,
                                   const duro_request_row *result, int64_t now_ms, duro_error **err);
+duro_code duro__sqlite_jobs(duro_store *s, int64_t instance_key, const int64_t *ids,
+                            size_t id_count, duro_arena *arena, duro_job_row **out, size_t *count,
+                            duro_error **err);
+duro_code duro__sqlite_queue_state(duro_store *s, duro_str queue, int64_t now_ms,
+                                   duro_queue_state *out, duro_error **err);
 duro_code duro__sqlite_add_counters(duro__sqlite_conn *c, const duro_counter *counters,
                                     size_t count, duro_error **err);
 duro_code duro__sqlite_write_figures(duro__sqlite_conn *c, duro_str json, duro_error **err);

@@ -71,11 +71,17 @@
   X(delete_message, WRITES)                                                                        \
   X(delete_messages, WRITES)                                                                       \
   X(read_messages, READS)                                                                          \
+  X(job_columns, FRAGMENT)                                                                         \
   X(insert_job, WRITES)                                                                            \
   X(delete_job, WRITES)                                                                            \
   X(delete_jobs, WRITES)                                                                           \
+  X(claimable, FRAGMENT)                                                                           \
+  X(find_claimable, READS)                                                                         \
   X(claim_jobs, WRITES)                                                                            \
   X(renew_job, WRITES)                                                                             \
+  X(read_job, READS)                                                                               \
+  X(read_jobs_of_instance, READS)                                                                  \
+  X(read_queue_state, READS)                                                                       \
   X(delete_held_job, WRITES)                                                                       \
   X(read_post_marks, WRITES)                                                                       \
   X(update_post_marks, WRITES)                                                                     \

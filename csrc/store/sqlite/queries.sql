@@ -267,11 +267,14 @@ DELETE FROM messages WHERE instance_key = ?
 SELECT message_id, execution_id, body FROM messages INDEXED BY messages_by_instance
 WHERE instance_key = ? ORDER BY message_id
 
+-- name: job_columns
+job_id, instance_key, execution_id, event_id, attempt, queue, name, activity_id, instance_id,
+created_at_ms, lease_until_ms, holder, cancelled, claimed_at_ms, beat_at_ms, lost, input, options,
+heartbeat
+
 -- name: insert_job
-INSERT INTO jobs (
-  job_id, instance_key, execution_id, event_id, attempt, queue, name, activity_id, instance_id,
-  created_at_ms, lease_until_ms, holder, cancelled, input, options, heartbeat)
-SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
+INSERT OR REPLACE INTO jobs ({job_columns})
+SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19
 WHERE EXISTS (SELECT 1 FROM instances WHERE instance_key = ?2)
 
 -- name: delete_job
@@ -280,18 +283,43 @@ DELETE FROM jobs WHERE job_id = ?
 -- name: delete_jobs
 DELETE FROM jobs WHERE instance_key = ?
 
+-- A job that may be claimed by ?1: its queue, the present, and the names of activities as a JSON array
+-- (NULL: any) follow.
+
+-- name: claimable
+FROM jobs INDEXED BY jobs_by_queue
+WHERE queue = ?2 AND lease_until_ms <= ?3 AND cancelled = 0 AND holder IS NOT ?1
+  AND (?4 IS NULL OR name IN (SELECT value FROM json_each(?4)))
+
+-- name: find_claimable
+SELECT 1 {claimable} LIMIT 1
+
 -- name: claim_jobs
-UPDATE jobs SET holder = ?1, lease_until_ms = ?2
-WHERE job_id IN (
-  SELECT job_id FROM jobs INDEXED BY jobs_by_queue
-  WHERE queue = ?3 AND lease_until_ms <= ?4 AND cancelled = 0
-  ORDER BY lease_until_ms, job_id LIMIT ?5)
-RETURNING job_id, instance_key, execution_id, event_id, attempt, queue, name, activity_id,
-  instance_id, created_at_ms, lease_until_ms, holder, cancelled, input, options, heartbeat
+UPDATE jobs SET
+  lost = lost + (holder IS NOT NULL),
+  holder = ?1, lease_until_ms = ?6, claimed_at_ms = ?7, beat_at_ms = 0
+WHERE job_id IN (SELECT job_id {claimable} ORDER BY lease_until_ms, job_id LIMIT ?5)
+RETURNING {job_columns}
 
 -- name: renew_job
-UPDATE jobs SET lease_until_ms = ?3, heartbeat = coalesce(?4, heartbeat)
+UPDATE jobs SET
+  lease_until_ms = ?3,
+  heartbeat = coalesce(?4, heartbeat),
+  beat_at_ms = coalesce(?5, beat_at_ms)
 WHERE job_id = ?1 AND holder = ?2 AND cancelled = 0
+
+-- name: read_job
+SELECT {job_columns} FROM jobs WHERE job_id = ?
+
+-- name: read_jobs_of_instance
+SELECT {job_columns} FROM jobs INDEXED BY jobs_by_instance WHERE instance_key = ? ORDER BY job_id
+
+-- name: read_queue_state
+SELECT
+  count(*) FILTER (WHERE lease_until_ms <= ?2 AND cancelled = 0),
+  count(*) FILTER (WHERE lease_until_ms > ?2 AND holder IS NOT NULL),
+  coalesce(min(created_at_ms) FILTER (WHERE lease_until_ms <= ?2 AND cancelled = 0), 0)
+FROM jobs INDEXED BY jobs_by_queue WHERE queue = ?1
 
 -- name: delete_held_job
 DELETE FROM jobs WHERE job_id = ? AND holder = ?

@@ -157,7 +157,7 @@ CREATE TABLE messages (
 -- load: what waits for one instance, in order.
 CREATE INDEX messages_by_instance ON messages (instance_key);
 
--- Attempts of activities that another process serves.
+-- Attempts of activities of task queues; and, in the queue '', what local ones tell by heartbeats.
 CREATE TABLE jobs (
   job_id INTEGER PRIMARY KEY,
   instance_key INTEGER NOT NULL,
@@ -169,16 +169,19 @@ CREATE TABLE jobs (
   activity_id TEXT,
   instance_id TEXT,
   created_at_ms INTEGER NOT NULL,
-  lease_until_ms INTEGER NOT NULL,     -- 0 = free
-  holder TEXT,
-  cancelled INTEGER NOT NULL,
+  lease_until_ms INTEGER NOT NULL,     -- in the past = free, also when its holder has died
+  holder TEXT,                         -- NULL = nobody yet
+  cancelled INTEGER NOT NULL,          -- 1 = held back
+  claimed_at_ms INTEGER NOT NULL,      -- by its holder; 0 = not yet
+  beat_at_ms INTEGER NOT NULL,         -- the holder's last heartbeat; 0 = none
+  lost INTEGER NOT NULL,               -- holders that died with it
   input TEXT,
   options TEXT,
   heartbeat TEXT
 ) STRICT;
 -- claim_jobs: the free and the expired ones of a queue.
 CREATE INDEX jobs_by_queue ON jobs (queue, lease_until_ms);
--- Deleting an instance with everything it owns.
+-- Loading an instance, and deleting it with everything it owns.
 CREATE INDEX jobs_by_instance ON jobs (instance_key);
 
 -- Commands of other processes to the owner, and the owner's answers.

@@ -1,0 +1,106 @@
+// rows.c: what a turn leaves, as rows of the open batch. The text is copied into the batch's arena, since
+// the exec's lives only until its next turn.
+#include "runtime/internal.h"
+
+duro_str duro__row_keep(duro__batch *b, duro_str s) { return duro_arena_dup(&b->arena, s); }
+
+void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                           const duro__turn_result *result) {
+  duro_instance_row *row = duro__vec_push(&b->inserts);
+  if (!row) {
+    b->poisoned = true;
+    return;
+  }
+  i->needs_insert = false;
+  duro__count(rt, i->name, DURO__STARTED, 1);
+  rt->totals.started++;
+  row->key = i->key;
+  row->id = duro__row_keep(b, i->id);
+  row->run_id = duro__row_keep(b, duro_str_from(i->run_id));
+  row->vm = i->vm;
+  row->partition = (int)(duro_hash_bytes(i->id.p, i->id.n) % DURO_PARTITIONS);
+  row->name = duro__row_keep(b, i->name);
+  row->version = duro__row_keep(b, i->version);
+  row->status = i->status;
+  row->created_at_ms = i->created_at_ms;
+  row->updated_at_ms = duro__now(rt);
+  row->execution_id = i->execution_id;
+  row->execution_started_at_ms = i->execution_started_at_ms;
+  row->parent_key = i->parent_key;
+  row->parent_id = duro__row_keep(b, i->parent_id);
+  row->parent_event_id = i->parent_event_id;
+  row->parent_execution_id = i->parent_execution_id;
+  row->depth = i->depth;
+  row->waiting_on = DURO_STR("[]");
+  row->attributes = duro__row_keep(b, i->attributes_json);
+  row->wake_at_ms = i->status == DURO_STATUS_PENDING ? i->due_ms : 0;
+  if (!result) return;
+  row->wake_at_ms = duro__exec_wake_at_ms(i->exec);
+  row->custom_status = duro__row_keep(b, duro__exec_custom_status(i->exec));
+  row->custom_status_version = duro__exec_custom_status_version(i->exec);
+  if (result->attributes_changed)
+    row->attributes = duro__row_keep(b, duro__exec_attributes(i->exec));
+  if (!duro_status_final(i->status)) return;
+  row->wake_at_ms = DURO_NEVER;
+  row->completed_at_ms = row->updated_at_ms;
+  row->output = duro__row_keep(b, result->output);
+  row->error = duro__row_keep(b, result->error);
+  row->reason = duro__row_keep(b, result->reason);
+}
+
+void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
+                      const duro__turn_result *result) {
+  duro_instance_update *u = duro__vec_push(&b->updates);
+  if (!u) {
+    b->poisoned = true;
+    return;
+  }
+  u->set = set;
+  u->row.key = i->key;
+  u->row.updated_at_ms = duro__now(rt);
+  u->row.status = i->status;
+  if (set & DURO_SET_STATUS) {
+    if (duro_status_final(i->status)) u->row.completed_at_ms = u->row.updated_at_ms;
+    u->row.output = duro__row_keep(b, result->output);
+    u->row.error = duro__row_keep(b, result->error);
+    u->row.reason = duro__row_keep(b, result->reason);
+  }
+  if (set & DURO_SET_EXECUTION) {
+    u->row.execution_id = i->execution_id;
+    u->row.execution_started_at_ms = i->execution_started_at_ms;
+    u->row.version = duro__row_keep(b, i->version);
+  }
+  if (set & DURO_SET_CUSTOM_STATUS) {
+    u->row.custom_status = duro__row_keep(b, duro__exec_custom_status(i->exec));
+    u->row.custom_status_version = duro__exec_custom_status_version(i->exec);
+  }
+  if (set & DURO_SET_ATTRIBUTES)
+    u->row.attributes = duro__row_keep(b, duro__exec_attributes(i->exec));
+}
+
+void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                       const duro__turn_result *result, uint64_t started_ns) {
+  duro_turn_row *row = duro__vec_push(&b->turns);
+  if (!row) {
+    b->poisoned = true;
+    return;
+  }
+  row->seq = i->last_seq = ++rt->last_seq;
+  row->instance_key = i->key;
+  row->execution_id = i->execution_id;
+  row->first_event_id = result->first_event_id;
+  row->event_count = result->event_count;
+  row->status = result->status;
+  row->at_ms = duro__exec_now_ms(i->exec);
+  row->turn_us = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000);
+  row->events = duro__row_keep(b, result->events);
+  bool over = duro_status_final(result->status);
+  row->wake_at_ms = over ? DURO_NEVER : duro__exec_wake_at_ms(i->exec);
+  if (over) {
+    row->waiting_on = DURO_STR("[]");
+    return;
+  }
+  duro_buf_clear(&rt->scratch);
+  duro__exec_waiting_on(i->exec, &rt->scratch);
+  row->waiting_on = duro__row_keep(b, duro_buf_str(&rt->scratch));
+}

@@ -146,6 +146,24 @@ describe("the details of an instance", function()
     done(nil)
   end)
 
+  it("include where its code waits", function()
+    rt:orchestration("nested", function(ctx, input)
+      local function helper(x)
+        local doubled = x * 2
+        ctx:wait_event("never")
+        return doubled
+      end
+      local value = helper(input) -- no tail call: its frame would be gone
+      return value
+    end)
+    assert(rt:start("nested", 21, { id = "n" }))
+    assert(rt:run_until_idle(10))
+    local stack = assert(rt:stack("n"))
+    assert.same({ x = 21, doubled = 42 }, stack[1].locals)
+    assert.equal("helper", stack[1]["function"])
+    assert.matches("management_spec.lua:%d+: in function 'helper'\n\t\tdoubled = 42\n\t\tx = 21", tostring(stack))
+  end)
+
   it("have no current execution once it has ended", function()
     runtimes.run(rt, function() return 1 end, nil, { id = "x" })
     local details = assert(rt:details("x"))
@@ -206,6 +224,21 @@ describe("the history of an instance", function()
     assert.equal(1, #export.executions)
     assert.equal(8, #export.executions[1].events)
     assert.equal("h", export.instance.instance_id)
+  end)
+end)
+
+
+describe("the counters of a process", function()
+  after_each(runtimes.clean)
+
+  it("are numbers by name, and print in a column", function()
+    local rt = runtimes.open()
+    runtimes.run(rt, function() end)
+    local metrics = assert(rt:runtime_metrics())
+    assert.equal(1, metrics.total_instances_completed)
+    assert.matches("total instances completed +1\n", tostring(metrics))
+    assert.equal("events deleted: 2, executions deleted: 1, instances deleted: 1",
+      tostring(rt:delete_instance(rt:list_instances()[1].instance_id)))
   end)
 end)
 

@@ -86,7 +86,11 @@ describe("the version of an orchestration", function()
   it("is listed", function()
     register("1.10.0")
     register("1.9.0")
-    assert.same({ { name = "v", versions = { "1.9.0", "1.10.0" } } }, rt:registered().orchestrations)
+    local found
+    for _, row in ipairs(rt:registered().orchestrations) do
+      if row.name == "v" then found = row.versions end
+    end
+    assert.same({ "1.9.0", "1.10.0" }, found)
     assert(rt:start("v", nil, { id = "x" }))
     assert.equal("1.10.0", rt:list_instances()[1].version)
   end)
@@ -132,6 +136,16 @@ describe("replacing code", function()
     duro.activity("versions_spec_act", { replace = true }, function() return "new" end)
     assert(rt:raise_event(id, "go"))
     assert.equal("new", rt:wait(id, 10))
+  end)
+
+  it("in the default registry does not reach a runtime with an entry of its own", function()
+    local duro = require "duro"
+    rt:activity("versions_spec_own", function() return "own" end)
+    duro.activity("versions_spec_own", function() return "default" end)
+    local other = runtimes.open()
+    for runtime, expected in pairs { [rt] = "own", [other] = "default" } do
+      assert.equal(expected, runtimes.run(runtime, function(ctx) return ctx:activity("versions_spec_own") end))
+    end
   end)
 
   it("of activities takes the next attempt", function()

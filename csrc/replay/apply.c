@@ -89,6 +89,9 @@ static bool admit_timer_fired(duro__exec *x, duro_event *e) {
 
 static bool admit_child(duro__exec *x, duro_event *e) {
   duro__entry *task = duro__source(x, e);
+  if (e->kind == DURO_EVENT_SUB_ORCHESTRATION_FAILED && !e->error.n) {
+    e->error = DURO_STR("{\"code\":\"failed\",\"message\":\"the sub-orchestration failed\"}");
+  }
   return task && (!e->instance.p || duro_str_equal(e->instance, task->open.instance));
 }
 
@@ -187,7 +190,6 @@ duro_code duro__process(duro__exec *x, const duro_event *e, duro_error **err) {
     code = duro__note(x, e, err);
   }
   if (code || !x->runs) return code;
-  if (e->kind != DURO_EVENT_ORCHESTRATION_STARTED) x->held = false;
   switch (e->kind) {
   case DURO_EVENT_ORCHESTRATION_STARTED:
     code = duro__tell(x, DURO__TELL_BEGIN, 0, DURO_NONE, err);

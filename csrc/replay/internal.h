@@ -78,6 +78,7 @@ typedef struct duro__mailbox {
   duro__box_list holding, waiting;
   duro_map by_name;              // all boxes, once they are too many to walk through
   size_t mail_bytes, mail_count; // also of those that waits hold
+  duro__mail *seen;              // looked at in this step, which may still use their data
 } duro__mailbox;
 
 typedef struct duro__kv_entry {
@@ -244,7 +245,8 @@ bool duro__mail_receive(duro__exec *x, int64_t event_id, duro_str name, duro_str
 bool duro__mail_subscribe(duro__exec *x, duro__entry *wait);
 // A wait goes: an event it held goes back, maybe to another wait (*waiter).
 bool duro__mail_unsubscribe(duro__exec *x, duro__entry *wait, duro__entry **waiter);
-void duro__mail_taken(duro__exec *x, duro__entry *wait); // its event is used up
+void duro__mail_taken(duro__exec *x, duro__entry *wait); // its event is used up ...
+void duro__mail_free_seen(duro__exec *x);                // ... and gone when the step is over
 duro__entry *duro__mail_first_waiter(const duro__exec *x, duro_str name);
 duro__mail *duro__mail_next(const duro__exec *x, size_t *at, duro_str *name);
 void duro__mail_forget_waits(duro__exec *x);

@@ -216,8 +216,17 @@ bool duro__mail_unsubscribe(duro__exec *x, duro__entry *wait, duro__entry **wait
 }
 
 void duro__mail_taken(duro__exec *x, duro__entry *wait) {
-  free_mail(x, wait->mail);
+  wait->mail->next = x->mailbox.seen;
+  x->mailbox.seen = wait->mail;
   wait->mail = NULL;
+}
+
+void duro__mail_free_seen(duro__exec *x) {
+  for (duro__mail *mail = x->mailbox.seen, *next; mail; mail = next) {
+    next = mail->next;
+    free_mail(x, mail);
+  }
+  x->mailbox.seen = NULL;
 }
 
 // *at is the address of the event given last: a number to the caller, who changes nothing meanwhile.
@@ -252,6 +261,7 @@ void duro__mail_forget_waits(duro__exec *x) {
 }
 
 void duro__mail_clear(duro__exec *x) {
+  duro__mail_free_seen(x);
   free_boxes(x, &x->mailbox.holding);
   free_boxes(x, &x->mailbox.waiting);
   duro_map_free(&x->mailbox.by_name);

@@ -255,7 +255,6 @@ static duro_code fold(duro__exec *x, const duro_event *e, duro_error **err) {
   case DURO_EVENT_SUSPENDED:
   case DURO_EVENT_RESUMED:
     x->suspended = e->kind == DURO_EVENT_SUSPENDED;
-    x->untold = x->held; // the begin itself
     return DURO_OK;
   case DURO_EVENT_ORCHESTRATION_CHAINED:
   case DURO_EVENT_EVENT_SENT:
@@ -267,12 +266,16 @@ static duro_code fold(duro__exec *x, const duro_event *e, duro_error **err) {
   return DURO_OK;
 }
 
-// The time and the number move first: what the event opens or seeds may use them.
+// The time and the number move first: what the event opens or seeds may use them. Whatever follows the
+// start lets a begin go that was held back; what comes while suspended is still to be told to the code.
 duro_code duro__note(duro__exec *x, const duro_event *e, duro_error **err) {
   x->last_id = e->id;
   x->now_ms = e->at_ms;
-  x->untold |= x->suspended;
-  return fold(x, e, err);
+  bool untold = x->untold || x->suspended || x->held;
+  x->held = false;
+  duro_code code = fold(x, e, err);
+  x->untold = x->suspended && untold;
+  return code;
 }
 
 // --- What an event is about ---

@@ -52,6 +52,7 @@ void duro__queue_clear(duro__exec *x) {
 // After begin or step: a turn that broke inside is broken, whatever the host returned.
 static duro_code after_step(duro__exec *x, duro_code code, duro_error **err) {
   x->stepping = false;
+  duro__mail_free_seen(x);
   if (x->side_effect_open && !code && !x->broken) {
     x->side_effect_open = false;
     code = duro_fail(err, DURO_INVALID_ARGUMENT, "a side effect was begun and not recorded");

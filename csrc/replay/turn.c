@@ -152,7 +152,8 @@ static bool take_back(duro__exec *x, duro__entry *task) {
 
 duro_code duro__effect_stop_job(duro__exec *x, duro__entry *task) {
   if (x->replay) return DURO_OK;
-  bool idle = task->open.state == DURO__STATE_BACKING_OFF || take_back(x, task);
+  bool idle = task->open.state == DURO__STATE_BACKING_OFF ||
+              task->open.state == DURO__STATE_DEFERRED || take_back(x, task);
   if (idle && !task->open.runtime) return DURO_OK;
   duro__effect *e = add(x, DURO__CANCEL_JOB, task->open.id);
   if (!e) return DURO_OUT_OF_MEMORY;

@@ -258,7 +258,10 @@ void duro_close(duro_runtime *rt) {
   if (!rt) return;
   if (!duro__is_own_process(rt)) return; // after fork: the threads and locks are the parent's
   rt->closing = true;
-  if (rt->writer.started && rt->role == DURO_ROLE_RUNTIME) drain(rt);
+  if (rt->writer.started && rt->role == DURO_ROLE_RUNTIME) {
+    if (rt->options.virtual_clock) duro__batch_open(rt); // keeps the time that was reached
+    drain(rt);
+  }
   duro__watchdog_stop(rt);
   if (rt->writer.started || rt->helper.started) duro__writer_stop(rt);
   if (rt->role == DURO_ROLE_RUNTIME && rt->store) duro__owner_release(rt);

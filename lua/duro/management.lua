@@ -172,6 +172,7 @@ calls.define(methods, {
 calls.define(methods, {
   "stack",
   params = { ID },
+  result = rows.stack,
   returns = "array of frames",
   doc = "Where the code waits: {source, line, function, locals}.",
 })

@@ -235,20 +235,52 @@ function rows.events(list)
 end
 
 
--- --- Counts: "3 instances deleted, 12 events deleted" ---
+-- --- Where the code waits ---
+
+local Stack = {}
+
+
+function Stack:__tostring()
+  local lines = { "stack traceback:" }
+  for _, frame in ipairs(self) do
+    lines[#lines + 1] = ("\t%s:%d: in function '%s'"):format(frame.source, frame.line, frame["function"])
+    local names = {}
+    for name in pairs(frame.locals or {}) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do
+      lines[#lines + 1] = ("\t\t%s = %s"):format(name, brief(frame.locals[name], 60))
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+
+function rows.stack(list)
+  return setmetatable(list, Stack)
+end
+
+
+-- --- Counts: "events deleted: 12, instances deleted: 3"; many of them in a column ---
 
 local Counts = {}
+local IN_A_LINE = 4
+
+
+local function count_text(value)
+  if type(value) ~= "table" then return tostring(value) end
+  if #value > 0 or next(value) == nil then return tostring(#value) end
+  return brief(value, 60)
+end
 
 
 function Counts.__tostring(row)
-  local keys, parts = {}, {}
+  local keys, lines = {}, {}
   for key in pairs(row) do keys[#keys + 1] = key end
   table.sort(keys)
-  for i, key in ipairs(keys) do
-    local value = type(row[key]) == "table" and #row[key] or tostring(row[key])
-    parts[i] = ("%s: %s"):format((key:gsub("_", " ")), value)
-  end
-  return table.concat(parts, ", ")
+  for i, key in ipairs(keys) do lines[i] = { (key:gsub("_", " ")), count_text(row[key]) } end
+  if #lines > IN_A_LINE then return table_text({ "count", "value" }, lines) end
+  for i, line in ipairs(lines) do lines[i] = table.concat(line, ": ") end
+  return table.concat(lines, ", ")
 end
 
 

@@ -40,8 +40,9 @@ TEST(each_arrival_completes_its_task) {
   stage_open(&g, waits_for_all);
   start(&g, "null");
   CHECK(play(&g, child_completed(5, "1")));
-  CHECK_STR(g.events, "[{\"id\":6,\"kind\":\"sub_orchestration_completed\",\"at\":1010,\"source\":5,"
-                      "\"output\":1}]");
+  CHECK_STR(g.events,
+            "[{\"id\":6,\"kind\":\"sub_orchestration_completed\",\"at\":1010,\"source\":5,"
+            "\"output\":1}]");
   CHECK(play(&g, fired(3)));
   CHECK(play(&g, received("e", NULL)));
   CHECK_STR(g.events,
@@ -194,16 +195,19 @@ TEST(what_may_not_be_tried_again_fails_at_once) {
   stage_open(&g, with_options);
   start(&g, "null");
   play(&g, attempt_failed(2, "{\"retryable\":false}"));
-  CHECK_STR(notes(&g), "{\"retryable\":false,\"code\":\"failed\",\"name\":\"charge\",\"attempts\":1}");
+  CHECK_STR(notes(&g),
+            "{\"retryable\":false,\"code\":\"failed\",\"name\":\"charge\",\"attempts\":1}");
   check_replay(&g);
   stage_free(&g);
 }
 
 TEST(errors_of_any_shape_become_error_objects) {
   static const char *const cases[][2] = {
-      {NULL, "{\"code\":\"failed\",\"message\":\"the activity failed\",\"name\":\"charge\",\"attempts\":1}"},
+      {NULL, "{\"code\":\"failed\",\"message\":\"the activity "
+             "failed\",\"name\":\"charge\",\"attempts\":1}"},
       {"\"boom\"", "{\"code\":\"failed\",\"message\":\"boom\",\"name\":\"charge\",\"attempts\":1}"},
-      {"42", "{\"code\":\"failed\",\"message\":\"the activity failed\",\"name\":\"charge\",\"attempts\":1}"},
+      {"42", "{\"code\":\"failed\",\"message\":\"the activity "
+             "failed\",\"name\":\"charge\",\"attempts\":1}"},
       {"{}", "{\"code\":\"failed\",\"name\":\"charge\",\"attempts\":1}"},
       {"{\"code\":\"\\u00e9\",\"data\":{\"name\":1}}",
        "{\"code\":\"\\u00e9\",\"data\":{\"name\":1},\"name\":\"charge\",\"attempts\":1}"},
@@ -278,6 +282,37 @@ TEST(a_result_of_an_earlier_attempt_comes_too_late) {
   CHECK(!play(&g, with_attempt(attempt_failed(2, "{}"), 1)));
   CHECK(play(&g, with_attempt(completed(2, "2"), 2)));
   CHECK_STR(notes(&g), "2");
+  check_replay(&g);
+  stage_free(&g);
+}
+
+TEST(a_deferred_attempt_waits_for_its_token_and_no_process) {
+  stage g;
+  options = RETRY_3;
+  stage_open(&g, with_options);
+  start(&g, "null");
+  duro_event e = {
+      .kind = DURO_EVENT_ACTIVITY_DEFERRED, .source = 2, .attempt = 1, .fire_at_ms = 5000};
+  CHECK(play(&g, e));
+  CHECK_INT(duro__exec_open(g.x, 2)->state, DURO__STATE_DEFERRED);
+  CHECK_INT(duro__exec_wake_at_ms(g.x), 5000);
+  check_replay(&g);
+  CHECK_INT(reload(&g), DURO_OK);
+  int64_t task = 0;
+  bool whole;
+  CHECK_INT(duro__exec_take_due(g.x, 5000, &task, &whole), DURO__DUE_TIMEOUT);
+  CHECK_INT(duro__exec_take_due(g.x, 5000, &task, &whole), DURO__DUE_NONE);
+  CHECK(!whole);
+  CHECK(play(&g, with_attempt(attempt_failed(2, "{\"code\":\"timeout\"}"), 1)));
+  CHECK_INT(duro__exec_open(g.x, 2)->state, DURO__STATE_BACKING_OFF);
+  e.attempt = 1;
+  CHECK(!play(&g, e)); /* too late */
+  e.attempt = 2;
+  e.fire_at_ms = 0;
+  CHECK(play(&g, e));
+  CHECK_INT(duro__exec_wake_at_ms(g.x), DURO_NEVER);
+  CHECK(play(&g, with_attempt(completed(2, "\"signed\""), 2)));
+  CHECK_STR(notes(&g), "\"signed\"");
   check_replay(&g);
   stage_free(&g);
 }

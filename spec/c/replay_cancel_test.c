@@ -40,8 +40,8 @@ TEST(cancelling_cancels_what_is_open_and_lets_the_code_clean_up) {
   CHECK(!play(&g, cancel_requested("again")));
   CHECK_INT(reload(&g), DURO_OK);
   CHECK(play(&g, completed(11, "1")));
-  CHECK(strstr(g.events, "{\"id\":13,\"kind\":\"orchestration_cancelled\",\"reason\":\"by ann\"}") !=
-        NULL);
+  CHECK(strstr(g.events,
+               "{\"id\":13,\"kind\":\"orchestration_cancelled\",\"reason\":\"by ann\"}") != NULL);
   CHECK_STR(status_of(&g), "cancelled");
   CHECK_STR(z(g.r.reason), "by ann");
   CHECK_STR(z(g.r.error), "{\"code\":\"cancelled\",\"message\":\"by ann\"}");
@@ -122,9 +122,9 @@ TEST(a_start_that_is_cancelled_before_it_began_runs_no_code) {
   turn_end(&g);
   CHECK_INT(script_begun, begun);
   CHECK_STR(status_of(&g), "cancelled");
-  CHECK(strstr(g.events, "{\"id\":2,\"kind\":\"cancel_requested\",\"reason\":\"early\"},"
-                         "{\"id\":3,\"kind\":\"orchestration_cancelled\",\"reason\":\"early\"}]") !=
-        NULL);
+  CHECK(strstr(g.events,
+               "{\"id\":2,\"kind\":\"cancel_requested\",\"reason\":\"early\"},"
+               "{\"id\":3,\"kind\":\"orchestration_cancelled\",\"reason\":\"early\"}]") != NULL);
   check_replay(&g);
   CHECK_INT(script_begun, begun);
   stage_free(&g);
@@ -207,7 +207,8 @@ TEST(the_instances_timeout_fails_it_from_outside) {
   e.deadline_ms = 1010;
   play(&g, e);
   CHECK_INT(duro__exec_deadline_ms(g.x), 1010);
-  e = (duro_event){.kind = DURO_EVENT_ORCHESTRATION_FAILED, .error = DURO_STR("{\"code\":\"timeout\"}")};
+  e = (duro_event){.kind = DURO_EVENT_ORCHESTRATION_FAILED,
+                   .error = DURO_STR("{\"code\":\"timeout\"}")};
   CHECK(play(&g, e));
   CHECK_STR(status_of(&g), "failed");
   CHECK_STR(z(g.r.error), "{\"code\":\"timeout\"}");
@@ -355,6 +356,29 @@ TEST(terminating_does_not_wait_for_resume) {
   stage_free(&g);
 }
 
+TEST(without_code_an_instance_can_be_suspended_and_resumed_when_nothing_came_between) {
+  stage g;
+  stage_open(&g, two_steps);
+  start(&g, "null");
+  CHECK_INT(reload_with(&g, just_waits), DURO_NONDETERMINISM);
+  CHECK(play(&g, with_reason(DURO_EVENT_SUSPENDED, NULL)));
+  CHECK_STR(status_of(&g), "suspended");
+  CHECK(play(&g, with_reason(DURO_EVENT_RESUMED, NULL)));
+  CHECK(play(&g, with_reason(DURO_EVENT_SUSPENDED, NULL)));
+  CHECK_INT(reload_with(&g, two_steps), DURO_OK); /* mended meanwhile */
+  CHECK_STR(duro_status_string(duro__exec_status(g.x)), "suspended");
+  CHECK(play(&g, received("e", NULL)));
+  CHECK_INT(reload_with(&g, just_waits), DURO_NONDETERMINISM);
+  CHECK(!play(
+      &g, with_reason(DURO_EVENT_RESUMED, NULL))); /* its answer to the event would be missing */
+  CHECK_INT(g.code, DURO_STALLED);
+  CHECK_INT(reload_with(&g, two_steps), DURO_OK);
+  CHECK(play(&g, with_reason(DURO_EVENT_RESUMED, NULL)));
+  CHECK_STR(notes(&g), "3 ");
+  check_replay(&g);
+  stage_free(&g);
+}
+
 /* -- trying again what failed ------------------------------------------------------------------- */
 
 SCRIPT(fails_with_its_activity) {
@@ -364,8 +388,10 @@ SCRIPT(fails_with_its_activity) {
   s->task[1] = activity(s, t, "charge", NULL);
   activity(s, t, "beside", NULL);
   AWAIT(done(s, s->task[1]));
-  if (failed(s, s->task[1])) fail(s, t, output(s, s->task[1]));
-  else complete(s, t, output(s, s->task[1]));
+  if (failed(s, s->task[1]))
+    fail(s, t, output(s, s->task[1]));
+  else
+    complete(s, t, output(s, s->task[1]));
   END;
 }
 

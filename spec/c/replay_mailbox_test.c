@@ -96,7 +96,8 @@ TEST(a_wait_that_lost_takes_no_later_event) {
   stage_open(&g, wait_loses_then_waits_again);
   start(&g, "null");
   play(&g, fired(3));
-  CHECK(strstr(g.events, "{\"id\":5,\"kind\":\"event_subscription_cancelled\",\"source\":2}") != NULL);
+  CHECK(strstr(g.events, "{\"id\":5,\"kind\":\"event_subscription_cancelled\",\"source\":2}") !=
+        NULL);
   play(&g, received("e", "\"hello\""));
   CHECK_STR(notes(&g), "\"hello\"");
   check_replay(&g);

@@ -8,19 +8,45 @@ SCRIPT(asks) {
   duro_str id;
   BEGIN;
   switch (variant) {
-  case 0: activity(s, t, "charge", "1"); break;
-  case 1: activity(s, t, "refund", "1"); break;
-  case 2: timer(s, t, 100); break;
-  case 3: wait_event(s, t, "charge"); break;
-  case 4: wait_event(s, t, "other"); break;
-  case 5: child(s, t, "charge", "c-1", "1"); break;
-  case 6: child(s, t, "charge", "c-2", "1"); break;
-  case 7: child(s, t, "ship", "c-1", "1"); break;
-  case 8: kv_set(s, t, "charge", "1"); break;
-  case 9: kv_set(s, t, "key", "1"); break;
-  case 10: set_status(s, t, "1"); break;
-  case 11: set_attributes(s, t, "{\"a\":1}"); break;
-  case 12: side_effect(s, t, "1"); break;
+  case 0:
+    activity(s, t, "charge", "1");
+    break;
+  case 1:
+    activity(s, t, "refund", "1");
+    break;
+  case 2:
+    timer(s, t, 100);
+    break;
+  case 3:
+    wait_event(s, t, "charge");
+    break;
+  case 4:
+    wait_event(s, t, "other");
+    break;
+  case 5:
+    child(s, t, "charge", "c-1", "1");
+    break;
+  case 6:
+    child(s, t, "charge", "c-2", "1");
+    break;
+  case 7:
+    child(s, t, "ship", "c-1", "1");
+    break;
+  case 8:
+    kv_set(s, t, "charge", "1");
+    break;
+  case 9:
+    kv_set(s, t, "key", "1");
+    break;
+  case 10:
+    set_status(s, t, "1");
+    break;
+  case 11:
+    set_attributes(s, t, "{\"a\":1}");
+    break;
+  case 12:
+    side_effect(s, t, "1");
+    break;
   case 13:
     settle(s, duro_turn_start(t, DURO_STR("charge"), DURO_NONE, DURO_STR("c-1"), DURO_NONE, &id,
                               &s->err));
@@ -31,11 +57,20 @@ SCRIPT(asks) {
   case 15:
     settle(s, duro_turn_raise(t, DURO_STR("c-2"), DURO_STR("charge"), DURO_NONE, &s->err));
     break;
-  case 16: patched(s, t, "charge"); break;
-  case 17: complete(s, t, "1"); return;
-  case 18: fail(s, t, "{}"); return;
-  case 19: continue_as_new(s, t, "1"); return;
-  default: break; /* asks for nothing */
+  case 16:
+    patched(s, t, "charge");
+    break;
+  case 17:
+    complete(s, t, "1");
+    return;
+  case 18:
+    fail(s, t, "{}");
+    return;
+  case 19:
+    continue_as_new(s, t, "1");
+    return;
+  default:
+    break; /* asks for nothing */
   }
   AWAIT(false);
   END;
@@ -313,7 +348,8 @@ TEST(a_side_effect_is_recorded_once_and_given_again) {
   stage g;
   stage_open(&g, effects_and_activity);
   start(&g, "null");
-  CHECK(strstr(g.events, "{\"id\":2,\"kind\":\"side_effect_recorded\",\"output\":\"first\"}") != NULL);
+  CHECK(strstr(g.events, "{\"id\":2,\"kind\":\"side_effect_recorded\",\"output\":\"first\"}") !=
+        NULL);
   play(&g, completed(3, "1"));
   CHECK(strstr(g.events, "{\"id\":5,\"kind\":\"side_effect_recorded\"},"
                          "{\"id\":6,\"kind\":\"side_effect_recorded\",\"output\":3}") != NULL);
@@ -449,9 +485,10 @@ TEST(looking_back_shows_the_state_after_any_event) {
 
 /* -- history that no turn can have made ---------------------------------------------------------- */
 
-#define STARTED "{\"id\":1,\"kind\":\"orchestration_started\",\"at\":5,\"name\":\"greet\"}"
+#define STARTED       "{\"id\":1,\"kind\":\"orchestration_started\",\"at\":5,\"name\":\"greet\"}"
 #define SCHEDULED(id) "{\"id\":" #id ",\"kind\":\"activity_scheduled\",\"name\":\"step\"}"
-#define COMPLETED(id, source) "{\"id\":" #id ",\"kind\":\"activity_completed\",\"source\":" #source "}"
+#define COMPLETED(id, source)                                                                      \
+  "{\"id\":" #id ",\"kind\":\"activity_completed\",\"source\":" #source "}"
 
 TEST(broken_histories_are_refused_by_name) {
   static const struct {
@@ -485,8 +522,8 @@ TEST(broken_histories_are_refused_by_name) {
 TEST(a_second_completion_of_one_task_is_corrupt) {
   stage g;
   stage_open(&g, old_code);
-  replay_text(&g, "[" STARTED "," SCHEDULED(2) "," COMPLETED(3, 2) "," SCHEDULED(4) "," COMPLETED(
-                      5, 2) "]");
+  replay_text(&g, "[" STARTED
+                  "," SCHEDULED(2) "," COMPLETED(3, 2) "," SCHEDULED(4) "," COMPLETED(5, 2) "]");
   CHECK_INT(g.code, DURO_CORRUPT);
   stage_free(&g);
 }
@@ -494,8 +531,9 @@ TEST(a_second_completion_of_one_task_is_corrupt) {
 TEST(gaps_in_the_ids_do_no_harm) {
   stage g;
   stage_open(&g, old_code);
-  CHECK_INT(replay_text(&g, "[{\"id\":3,\"kind\":\"orchestration_started\",\"at\":5,\"name\":\"g\"},"
-                            "{\"id\":7,\"kind\":\"activity_scheduled\",\"name\":\"step\"}]"),
+  CHECK_INT(replay_text(&g,
+                        "[{\"id\":3,\"kind\":\"orchestration_started\",\"at\":5,\"name\":\"g\"},"
+                        "{\"id\":7,\"kind\":\"activity_scheduled\",\"name\":\"step\"}]"),
             DURO_OK);
   CHECK(play(&g, completed(7, "1")));
   CHECK_INT(g.r.first_event_id, 8);

@@ -10,10 +10,18 @@ SCRIPT(fans_out) {
   s->n[0] = how_many;
   for (int i = 0; i < s->n[0]; i++) {
     switch (i % 4) {
-    case 0: activity(s, t, "part", "1"); break;
-    case 1: timer(s, t, 100000 - i); break;
-    case 2: wait_event(s, t, "e"); break;
-    default: activity_with(s, t, "part", NULL, "{\"timeout_ms\":1000000}"); break;
+    case 0:
+      activity(s, t, "part", "1");
+      break;
+    case 1:
+      timer(s, t, 100000 - i);
+      break;
+    case 2:
+      wait_event(s, t, "e");
+      break;
+    default:
+      activity_with(s, t, "part", NULL, "{\"timeout_ms\":1000000}");
+      break;
     }
   }
   s->fn = NULL;
@@ -22,8 +30,8 @@ SCRIPT(fans_out) {
 }
 /* Only counts, because looking for results in a list would be quadratic. */
 static int64_t told;
-static duro_code counting_step(void *host, void *program, duro_turn *turn,
-                               const duro_completion *c, duro_error **err) {
+static duro_code counting_step(void *host, void *program, duro_turn *turn, const duro_completion *c,
+                               duro_error **err) {
   (void)host;
   (void)program;
   (void)err;
@@ -137,7 +145,8 @@ TEST(an_idle_execution_is_small) {
     size_t running = duro__exec_memory_bytes(g.x);
     duro__exec_trim(g.x);
     size_t idle = duro__exec_memory_bytes(g.x);
-    if (!CHECK(idle < 1100 && idle < running)) fprintf(stderr, "    %zu of %zu bytes\n", idle, running);
+    if (!CHECK(idle < 1100 && idle < running))
+      fprintf(stderr, "    %zu of %zu bytes\n", idle, running);
     /* And it goes on from there. */
     CHECK(play(&g, i ? completed(2, "1") : received("approval", "1")));
     check_replay(&g);
@@ -157,8 +166,8 @@ SCRIPT(uses_everything) {
   patched(s, t, "p");
   settle(s, duro_turn_start(t, DURO_STR("d"), DURO_NONE, DURO_NONE, DURO_STR("1"), &id, &s->err));
   settle(s, duro_turn_raise(t, DURO_STR("x"), DURO_STR("e"), DURO_STR("1"), &s->err));
-  s->task[0] = activity_with(s, t, "a", "1",
-                             "{\"retry\":{\"jitter\":true},\"queue\":\"q\\u0020\",\"timeout_ms\":9}");
+  s->task[0] = activity_with(
+      s, t, "a", "1", "{\"retry\":{\"jitter\":true},\"queue\":\"q\\u0020\",\"timeout_ms\":9}");
   s->task[1] = child(s, t, "c", NULL, "1");
   for (int i = 2; i < 14; i++) {
     char name[4] = {'e', (char)('a' + i), 0, 0};
@@ -168,8 +177,10 @@ SCRIPT(uses_everything) {
   drop_task(s, t, s->task[2]);
   s->task[14] = timer(s, t, 10);
   AWAIT(s->cancelled || done(s, s->task[14]));
-  if (s->cancelled) complete(s, t, NULL);
-  else continue_as_new(s, t, "2");
+  if (s->cancelled)
+    complete(s, t, NULL);
+  else
+    continue_as_new(s, t, "2");
   END;
 }
 
@@ -207,8 +218,8 @@ static duro_code replay_story(const duro__exec_config *config, duro_str history,
   duro__exec *x = duro__exec_new(config, DURO_STR("order-1"), 1);
   duro_code code = x ? duro_events_decode(&history, 1, &arena, &events, &err) : DURO_OUT_OF_MEMORY;
   if (!code) {
-    code = scan ? duro__exec_scan(x, &events, &err)
-                : duro__exec_replay(x, &events, &mismatch, &err);
+    code =
+        scan ? duro__exec_scan(x, &events, &err) : duro__exec_replay(x, &events, &mismatch, &err);
   }
   duro__mismatch_free(&mismatch);
   duro_error_free(err);

@@ -2,8 +2,8 @@
  * and from there the same arrivals give the same events and effects. */
 #include "replay_script.h"
 
-#define PROGRAMS 400
-#define TURNS    24
+#define PROGRAMS      400
+#define TURNS         24
 #define MOST_ARRIVALS 4
 
 static uint64_t mix(uint64_t a, uint64_t b) { return duro_hash_int(a ^ (b * 0x9e3779b97f4a7c15u)); }
@@ -17,7 +17,9 @@ static uint64_t draw(script *s, uint64_t most) {
   s->n[0] = (int64_t)mix((uint64_t)s->n[0], 77);
   return (uint64_t)s->n[0] % most;
 }
-static void remember(script *s, uint64_t value) { s->n[0] = (int64_t)mix((uint64_t)s->n[0], value); }
+static void remember(script *s, uint64_t value) {
+  s->n[0] = (int64_t)mix((uint64_t)s->n[0], value);
+}
 static void remember_text(script *s, duro_str text) {
   remember(s, text.p ? duro_hash_bytes(text.p, text.n) : 5);
 }
@@ -28,9 +30,15 @@ static void know(script *s, int64_t task) {
 static void ends(script *s, duro_turn *t) {
   static const char *const outputs[] = {NULL, "1", "{\"b\":1,\"a\":[true]}"};
   switch (draw(s, 4)) {
-  case 0: fail(s, t, "{\"code\":\"x\"}"); break;
-  case 1: continue_as_new(s, t, outputs[draw(s, 3)]); break;
-  default: complete(s, t, outputs[draw(s, 3)]); break;
+  case 0:
+    fail(s, t, "{\"code\":\"x\"}");
+    break;
+  case 1:
+    continue_as_new(s, t, outputs[draw(s, 3)]);
+    break;
+  default:
+    complete(s, t, outputs[draw(s, 3)]);
+    break;
   }
   s->n[2] = 1;
 }
@@ -48,26 +56,47 @@ static void acts(script *s, duro_turn *t) {
   switch (draw(s, 16)) {
   case 0:
   case 1:
-  case 2: know(s, activity_with(s, t, name, text, options[draw(s, 5)])); break;
-  case 3: know(s, timer(s, t, (int64_t)draw(s, 50))); break;
+  case 2:
+    know(s, activity_with(s, t, name, text, options[draw(s, 5)]));
+    break;
+  case 3:
+    know(s, timer(s, t, (int64_t)draw(s, 50)));
+    break;
   case 4:
-  case 5: know(s, wait_event(s, t, name)); break;
-  case 6: know(s, child(s, t, name, draw(s, 2) ? NULL : "kid", text)); break;
-  case 7: drop_task(s, t, s->task[draw(s, 16)]); break;
+  case 5:
+    know(s, wait_event(s, t, name));
+    break;
+  case 6:
+    know(s, child(s, t, name, draw(s, 2) ? NULL : "kid", text));
+    break;
+  case 7:
+    drop_task(s, t, s->task[draw(s, 16)]);
+    break;
   case 8:
-  case 9: look(s, t, s->task[draw(s, 16)]); break;
-  case 10: kv_set(s, t, name, draw(s, 3) ? text : NULL); break;
-  case 11: set_status(s, t, draw(s, 4) ? text : NULL); break;
-  case 12: set_attributes(s, t, draw(s, 2) ? "{\"x\":1,\"y\":\"z\"}" : "{\"x\":null}"); break;
+  case 9:
+    look(s, t, s->task[draw(s, 16)]);
+    break;
+  case 10:
+    kv_set(s, t, name, draw(s, 3) ? text : NULL);
+    break;
+  case 11:
+    set_status(s, t, draw(s, 4) ? text : NULL);
+    break;
+  case 12:
+    set_attributes(s, t, draw(s, 2) ? "{\"x\":1,\"y\":\"z\"}" : "{\"x\":null}");
+    break;
   case 13:
     snprintf(text, sizeof text, "%lld", (long long)++side_value);
     side_effect(s, t, text);
     remember_text(s, duro_buf_str(&s->notes));
     break;
-  case 14: remember(s, patched(s, t, name)); break;
+  case 14:
+    remember(s, patched(s, t, name));
+    break;
   case 15:
     if (draw(s, 2)) {
-      settle(s, duro_turn_start(t, text_of(name), DURO_NONE, DURO_NONE, text_of(text), &id, &s->err));
+      settle(s,
+             duro_turn_start(t, text_of(name), DURO_NONE, DURO_NONE, text_of(text), &id, &s->err));
       remember_text(s, id);
     } else {
       settle(s, duro_turn_raise(t, DURO_STR("x"), text_of(name), text_of(text), &s->err));
@@ -134,11 +163,17 @@ static duro_event outcome_of(const duro__open *o) {
     e = chance(2) ? attempt_failed(o->id, error) : completed(o->id, value);
     e.attempt = chance(3) ? 0 : o->attempt;
     e.lost = e.kind == DURO_EVENT_ACTIVITY_FAILED && chance(3) == 0;
+    if (chance(6) == 0) {
+      e = (duro_event){.kind = DURO_EVENT_ACTIVITY_DEFERRED, .source = o->id};
+      e.fire_at_ms = chance(2) ? (int64_t)chance(5000) : 0;
+    }
     return e;
-  case DURO__OPEN_TIMER: return fired(o->id);
+  case DURO__OPEN_TIMER:
+    return fired(o->id);
   case DURO__OPEN_CHILD:
     return chance(2) ? child_completed(o->id, value) : child_failed(o->id, error);
-  default: return received(chance(2) ? "a" : "b", value);
+  default:
+    return received(chance(2) ? "a" : "b", value);
   }
 }
 
@@ -150,15 +185,20 @@ static duro_event any_arrival(duro__exec *x, bool suspended) {
   if (kind < 24 && o) return outcome_of(o);
   if (suspended && kind < 34) return with_reason(DURO_EVENT_RESUMED, NULL);
   switch (kind) {
-  case 25: return cancel_requested(chance(2) ? "why" : NULL);
-  case 26: return with_reason(DURO_EVENT_SUSPENDED, "rest");
-  case 27: return chance(6) ? fired(3) : with_reason(DURO_EVENT_ORCHESTRATION_TERMINATED, "stop");
+  case 25:
+    return cancel_requested(chance(2) ? "why" : NULL);
+  case 26:
+    return with_reason(DURO_EVENT_SUSPENDED, "rest");
+  case 27:
+    return chance(6) ? fired(3) : with_reason(DURO_EVENT_ORCHESTRATION_TERMINATED, "stop");
   case 28:
     return chance(6) ? completed(2, "9")
                      : (duro_event){.kind = DURO_EVENT_ORCHESTRATION_FAILED,
                                     .error = DURO_STR("{\"code\":\"timeout\"}")};
-  case 29: return child_completed((int64_t)chance(20), "8");
-  default: break;
+  case 29:
+    return child_completed((int64_t)chance(20), "8");
+  default:
+    break;
   }
   duro_event e = received(names[chance(4)], chance(3) ? "[1]" : NULL);
   e.dedup_id = text_of(ids[chance(5)]);
@@ -169,11 +209,12 @@ static duro_event any_arrival(duro__exec *x, bool suspended) {
 
 static char *result_text(const duro__turn_result *r) {
   duro_buf b = {0};
-  duro_buf_printf(&b, "%.*s\n%s output %.*s error %.*s reason %.*s next %.*s %.*s\ncounts %d %d %d %d %d %d\n",
-                  DURO_FMT(r->events), duro_status_string(r->status), DURO_FMT(r->output),
-                  DURO_FMT(r->error), DURO_FMT(r->reason), DURO_FMT(r->next_start.input),
-                  DURO_FMT(r->next_start.carry), r->custom_status_changed, r->attributes_changed,
-                  r->activities_completed, r->activities_failed, r->timers_fired, r->events_received);
+  duro_buf_printf(
+      &b, "%.*s\n%s output %.*s error %.*s reason %.*s next %.*s %.*s\ncounts %d %d %d %d %d %d\n",
+      DURO_FMT(r->events), duro_status_string(r->status), DURO_FMT(r->output), DURO_FMT(r->error),
+      DURO_FMT(r->reason), DURO_FMT(r->next_start.input), DURO_FMT(r->next_start.carry),
+      r->custom_status_changed, r->attributes_changed, r->activities_completed,
+      r->activities_failed, r->timers_fired, r->events_received);
   for (size_t i = 0; i < r->effect_count; i++) {
     const duro__effect *e = &r->effects[i];
     duro_buf_printf(&b, "effect %d task %lld '%.*s' '%.*s' '%.*s' '%.*s'\n", e->kind,
@@ -198,15 +239,16 @@ static bool same_turn(duro__exec *y, int64_t now_ms, const duro_event *arrivals,
   duro__turn_result r;
   side_value = side;
   duro__exec_turn_begin(y, now_ms);
-  for (int i = 0; i < count; i++) CHECK_INT(duro__exec_apply(y, &arrivals[i], &recorded, NULL), DURO_OK);
+  for (int i = 0; i < count; i++)
+    CHECK_INT(duro__exec_apply(y, &arrivals[i], &recorded, NULL), DURO_OK);
   duro__exec_turn_end(y, &r);
   return same_text(result_text(&r), want);
 }
 
 static bool same_scan(stage *g) {
   duro__exec *y = duro__exec_new(&g->config, DURO_STR("order-1"), g->execution_id);
-  bool same = CHECK_INT(rebuild(g, y, 0, true), DURO_OK) &&
-              same_text(dump(y, false), dump(g->x, false));
+  bool same =
+      CHECK_INT(rebuild(g, y, 0, true), DURO_OK) && same_text(dump(y, false), dump(g->x, false));
   duro__exec_free(y);
   return same;
 }
@@ -224,8 +266,8 @@ static duro__exec *replayed(stage *g) {
 static bool same_looking_back(stage *g) {
   for (int64_t id = 1; id <= duro__exec_last_event_id(g->x); id++) {
     duro__exec *y = duro__exec_new(&g->config, DURO_STR("order-1"), g->execution_id);
-    bool same = CHECK_INT(rebuild(g, y, id, false), DURO_OK) &&
-                CHECK_INT(duro__exec_last_event_id(y), id);
+    bool same =
+        CHECK_INT(rebuild(g, y, id, false), DURO_OK) && CHECK_INT(duro__exec_last_event_id(y), id);
     duro__exec_free(y);
     if (!same) return false;
   }

@@ -38,10 +38,11 @@ TEST(an_empty_policy_has_the_defaults) {
 
 TEST(every_member_is_read) {
   duro__retry r;
-  duro__retry_read(DURO_STR("{\"retry\":{\"max_attempts\":7,\"backoff\":\"linear\",\"initial_ms\":5,"
-                            "\"max_ms\":60,\"multiplier\":1.5,\"jitter\":true,"
-                            "\"non_retryable\":[\"a\"]}}"),
-                   &r);
+  duro__retry_read(
+      DURO_STR("{\"retry\":{\"max_attempts\":7,\"backoff\":\"linear\",\"initial_ms\":5,"
+               "\"max_ms\":60,\"multiplier\":1.5,\"jitter\":true,"
+               "\"non_retryable\":[\"a\"]}}"),
+      &r);
   CHECK_INT(r.max_attempts, 7);
   CHECK_INT(r.backoff, DURO__LINEAR);
   CHECK_INT(r.initial_ms, 5);
@@ -142,7 +143,8 @@ TEST(an_error_may_say_that_it_is_final) {
 
 TEST(codes_may_be_excluded) {
   duro__retry r;
-  duro__retry_read(DURO_STR("{\"retry\":{\"non_retryable\":[\"declined\",\"f\\u00fcr\",\"failed\"]}}"), &r);
+  duro__retry_read(
+      DURO_STR("{\"retry\":{\"non_retryable\":[\"declined\",\"f\\u00fcr\",\"failed\"]}}"), &r);
   CHECK(!duro__retry_allowed(&r, 1, DURO_STR("{\"code\":\"declined\"}")));
   CHECK(!duro__retry_allowed(&r, 1, DURO_STR("{\"message\":1,\"code\":\"f\xc3\xbcr\"}")));
   CHECK(duro__retry_allowed(&r, 1, DURO_STR("{\"code\":\"timeout\"}")));

@@ -220,8 +220,8 @@ HELPER duro_code script_begin(void *host, void *code, duro_turn *turn,
   script_begun++;
   return script_run(s, turn, err);
 }
-HELPER duro_code script_step(void *host, void *program, duro_turn *turn,
-                             const duro_completion *c, duro_error **err) {
+HELPER duro_code script_step(void *host, void *program, duro_turn *turn, const duro_completion *c,
+                             duro_error **err) {
   (void)host;
   script *s = program;
   if (c->kind == DURO_CANCEL) {
@@ -392,8 +392,8 @@ HELPER const char *z(duro_str text) {
 
 /* "cancel_job 2, start_job 3": what the last turn left to do. */
 HELPER const char *effects_of(stage *g) {
-  static const char *const words[] = {"start_job",       "cancel_job",     "start_child",
-                                      "cancel_child",    "terminate_child", "start_detached",
+  static const char *const words[] = {"start_job",    "cancel_job",      "start_child",
+                                      "cancel_child", "terminate_child", "start_detached",
                                       "send_event"};
   static char text[4096];
   size_t n = 0;
@@ -419,9 +419,8 @@ HELPER void dump_open(duro__exec *x, bool with_bound, duro_buf *b) {
                     (int)o->id, o->kind, o->state, DURO_FMT(o->name), DURO_FMT(o->version),
                     DURO_FMT(o->instance), DURO_FMT(o->input), DURO_FMT(o->options));
     duro_buf_printf(b, "  at %lld fire %lld delay %lld deadline %lld attempt %lld lost %lld\n",
-                    (long long)o->scheduled_at_ms, (long long)o->fire_at_ms,
-                    (long long)o->delay_ms, (long long)o->deadline_ms, (long long)o->attempt,
-                    (long long)o->lost_in_a_row);
+                    (long long)o->scheduled_at_ms, (long long)o->fire_at_ms, (long long)o->delay_ms,
+                    (long long)o->deadline_ms, (long long)o->attempt, (long long)o->lost_in_a_row);
     duro_buf_printf(b, "  last '%.*s' queue '%.*s' bound %lld\n", DURO_FMT(o->last_error),
                     DURO_FMT(o->queue), (long long)o->bound_event);
   }
@@ -435,9 +434,8 @@ HELPER char *dump(duro__exec *x, bool with_program) {
   size_t at = 0;
   duro_buf_printf(&b, "%s last %lld cancel %d wake %lld due %lld deadline %lld\n",
                   duro_status_string(duro__exec_status(x)), (long long)duro__exec_last_event_id(x),
-                  duro__exec_cancel_requested(x),
-                  (long long)duro__exec_wake_at_ms(x), (long long)duro__exec_next_due_ms(x),
-                  (long long)duro__exec_deadline_ms(x));
+                  duro__exec_cancel_requested(x), (long long)duro__exec_wake_at_ms(x),
+                  (long long)duro__exec_next_due_ms(x), (long long)duro__exec_deadline_ms(x));
   duro_buf_printf(&b, "custom %lld '%.*s' attributes '%.*s'\nwaiting ",
                   (long long)duro__exec_custom_status_version(x),
                   DURO_FMT(duro__exec_custom_status(x)), DURO_FMT(duro__exec_attributes(x)));

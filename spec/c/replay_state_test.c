@@ -103,7 +103,8 @@ static void sets_too_much(script *s, duro_turn *t) {
   note_code(s);
   settle(s, duro_turn_kv_set(t, repeated('k', DURO_MAX_KV_KEY_BYTES + 1), DURO_STR("1"), &s->err));
   note_code(s);
-  settle(s, duro_turn_kv_set(t, DURO_STR("5"), repeated('1', DURO_MAX_KV_VALUE_BYTES + 1), &s->err));
+  settle(s,
+         duro_turn_kv_set(t, DURO_STR("5"), repeated('1', DURO_MAX_KV_VALUE_BYTES + 1), &s->err));
   note_code(s);
   settle(s, duro_turn_kv_set(t, DURO_STR("5"), repeated('1', DURO_MAX_KV_VALUE_BYTES), &s->err));
   note_code(s);
@@ -178,8 +179,8 @@ TEST(attributes_are_merged_and_null_removes) {
 static void sets_bad_attributes(script *s, duro_turn *t) {
   char many[4096];
   size_t n = 0;
-  static const char *const bad[] = {"[1]",           "7",          "{\"a\":{\"b\":1}}", "{\"a\":[]}",
-                                    "{\"\":1}",      "{\"a\":}",   "{\"a\":1",          "{\"a\\n\":1}"};
+  static const char *const bad[] = {"[1]",      "7",        "{\"a\":{\"b\":1}}", "{\"a\":[]}",
+                                    "{\"\":1}", "{\"a\":}", "{\"a\":1",          "{\"a\\n\":1}"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     set_attributes(s, t, bad[i]);
     note_code(s);
@@ -301,7 +302,8 @@ TEST(continue_as_new_ends_this_execution_and_writes_the_next_start) {
   CHECK(play(&h, received("next", "2")));
   CHECK(strstr(z(h.r.next_start.carry),
                "{\"mailbox\":[{\"name\":\"late\",\"data\":\"l1\"},{\"name\":\"late\"},"
-               "{\"name\":\"later\",\"data\":\"l2\"},{\"name\":\"other\",\"data\":\"o1\"}]") != NULL);
+               "{\"name\":\"later\",\"data\":\"l2\"},{\"name\":\"other\",\"data\":\"o1\"}]") !=
+        NULL);
   CHECK_STR(z(h.r.next_start.version), "2.0.0");
   check_replay(&h);
   stage_free(&h);
@@ -337,8 +339,12 @@ TEST(a_first_start_brings_its_attributes_the_same_way) {
 }
 
 TEST(a_carry_that_cannot_be_read_is_corrupt) {
-  static const char *const bad[] = {"[]", "{\"mailbox\":{}}", "{\"mailbox\":[{\"data\":1}]}",
-                                    "{\"kv\":[]}", "{\"dedup\":[1]}", "{\"attributes\":1}",
+  static const char *const bad[] = {"[]",
+                                    "{\"mailbox\":{}}",
+                                    "{\"mailbox\":[{\"data\":1}]}",
+                                    "{\"kv\":[]}",
+                                    "{\"dedup\":[1]}",
+                                    "{\"attributes\":1}",
                                     "{\"custom_status_version\":\"x\"}"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     stage g;
@@ -366,7 +372,8 @@ static void asks_for_too_much(script *s, duro_turn *t) {
   settle(s, duro_turn_child(t, DURO_STR("c"), DURO_NONE, repeated('i', DURO_MAX_ID_BYTES + 1),
                             DURO_NONE, DURO_NONE, &task, &s->err));
   note_code(s);
-  settle(s, duro_turn_start(t, DURO_STR("c"), DURO_STR("\xc3"), DURO_NONE, DURO_NONE, &id, &s->err));
+  settle(s,
+         duro_turn_start(t, DURO_STR("c"), DURO_STR("\xc3"), DURO_NONE, DURO_NONE, &id, &s->err));
   note_code(s);
   settle(s, duro_turn_raise(t, DURO_STR(""), DURO_STR("e"), DURO_NONE, &s->err));
   note_code(s);
@@ -402,8 +409,9 @@ TEST(to_fail_is_always_possible) {
   stage g;
   act(&g, fails_with_too_much);
   CHECK_STR(status_of(&g), "failed");
-  CHECK_STR(z(g.r.error), "{\"code\":\"too_large\",\"message\":\"the error has 16777217 bytes of at "
-                          "most 16777216\"}");
+  CHECK_STR(z(g.r.error),
+            "{\"code\":\"too_large\",\"message\":\"the error has 16777217 bytes of at "
+            "most 16777216\"}");
   stage_free(&g);
 }
 

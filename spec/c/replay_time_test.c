@@ -232,8 +232,9 @@ TEST(waiting_on_is_sorted_and_has_no_doubles) {
   stage g;
   stage_open(&g, waits_for_much);
   start(&g, "null");
-  CHECK_STR(waiting_on(&g), "[\"activity\",\"event:al\\\"pha\",\"event:zeta\",\"sub_orchestration\","
-                            "\"timer\"]");
+  CHECK_STR(waiting_on(&g),
+            "[\"activity\",\"event:al\\\"pha\",\"event:zeta\",\"sub_orchestration\","
+            "\"timer\"]");
   play(&g, completed(7, NULL));
   play(&g, received("al\"pha", NULL));
   play(&g, received("zeta", NULL));

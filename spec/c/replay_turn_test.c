@@ -15,8 +15,10 @@ SCRIPT(one_activity) {
   BEGIN;
   s->task[0] = activity(s, t, "charge", "{\"amount\":5}");
   AWAIT(done(s, s->task[0]));
-  if (failed(s, s->task[0])) fail(s, t, output(s, s->task[0]));
-  else complete(s, t, output(s, s->task[0]));
+  if (failed(s, s->task[0]))
+    fail(s, t, output(s, s->task[0]));
+  else
+    complete(s, t, output(s, s->task[0]));
   END;
 }
 SCRIPT(one_timer) {
@@ -39,8 +41,10 @@ SCRIPT(one_child) {
   BEGIN;
   s->task[0] = child(s, t, "ship", NULL, "1");
   AWAIT(done(s, s->task[0]));
-  if (failed(s, s->task[0])) fail(s, t, output(s, s->task[0]));
-  else complete(s, t, output(s, s->task[0]));
+  if (failed(s, s->task[0]))
+    fail(s, t, output(s, s->task[0]));
+  else
+    complete(s, t, output(s, s->task[0]));
   END;
 }
 SCRIPT(three_and_no_await) {
@@ -130,7 +134,8 @@ TEST(a_failed_activity_is_told_with_its_name_and_attempts) {
   stage g;
   stage_open(&g, one_activity);
   start(&g, "null");
-  CHECK(play(&g, attempt_failed(2, "{\"code\":\"declined\",\"message\":\"no money\",\"data\":[1]}")));
+  CHECK(
+      play(&g, attempt_failed(2, "{\"code\":\"declined\",\"message\":\"no money\",\"data\":[1]}")));
   CHECK_STR(g.events,
             "[{\"id\":3,\"kind\":\"activity_failed\",\"at\":1010,\"source\":2,"
             "\"error\":{\"code\":\"declined\",\"message\":\"no money\",\"data\":[1],"
@@ -168,9 +173,10 @@ TEST(a_wait_gets_its_event) {
   CHECK(strstr(g.events, "{\"id\":2,\"kind\":\"event_subscribed\",\"name\":\"approval\"}") != NULL);
   check_replay(&g);
   CHECK(play(&g, received("approval", "{\"by\":\"ann\"}")));
-  CHECK_STR(g.events, "[{\"id\":3,\"kind\":\"event_received\",\"at\":1010,\"source\":2,"
-                      "\"name\":\"approval\",\"input\":{\"by\":\"ann\"}},"
-                      "{\"id\":4,\"kind\":\"orchestration_completed\",\"output\":{\"by\":\"ann\"}}]");
+  CHECK_STR(g.events,
+            "[{\"id\":3,\"kind\":\"event_received\",\"at\":1010,\"source\":2,"
+            "\"name\":\"approval\",\"input\":{\"by\":\"ann\"}},"
+            "{\"id\":4,\"kind\":\"orchestration_completed\",\"output\":{\"by\":\"ann\"}}]");
   CHECK_INT(g.r.events_received, 1);
   check_replay(&g);
   stage_free(&g);
@@ -219,10 +225,11 @@ TEST(what_nobody_awaited_is_cancelled_at_the_end_and_never_begun) {
 SCRIPT(detached_then_activity) {
   duro_str id;
   BEGIN;
-  settle(s, duro_turn_start(t, DURO_STR("audit"), DURO_NONE, DURO_STR("audit-1"), DURO_STR("7"), &id,
-                            &s->err));
+  settle(s, duro_turn_start(t, DURO_STR("audit"), DURO_NONE, DURO_STR("audit-1"), DURO_STR("7"),
+                            &id, &s->err));
   note(s, z(id));
-  settle(s, duro_turn_start(t, DURO_STR("audit"), DURO_STR("2.0.0"), DURO_NONE, DURO_NONE, &id, &s->err));
+  settle(s, duro_turn_start(t, DURO_STR("audit"), DURO_STR("2.0.0"), DURO_NONE, DURO_NONE, &id,
+                            &s->err));
   note(s, z(id));
   settle(s, duro_turn_raise(t, DURO_STR("audit-1"), DURO_STR("go"), DURO_STR("[1]"), &s->err));
   s->task[0] = activity(s, t, "a", NULL);
@@ -237,8 +244,9 @@ TEST(fire_and_forget_is_recorded_and_left_to_the_runtime) {
   start(&g, "null");
   CHECK(strstr(g.events, "{\"id\":2,\"kind\":\"orchestration_chained\",\"name\":\"audit\","
                          "\"instance\":\"audit-1\",\"input\":7}") != NULL);
-  CHECK(strstr(g.events, "{\"id\":4,\"kind\":\"event_sent\",\"name\":\"go\",\"instance\":\"audit-1\","
-                         "\"input\":[1]}") != NULL);
+  CHECK(strstr(g.events,
+               "{\"id\":4,\"kind\":\"event_sent\",\"name\":\"go\",\"instance\":\"audit-1\","
+               "\"input\":[1]}") != NULL);
   if (!CHECK_INT(g.r.effect_count, 4)) return;
   CHECK_INT(g.r.effects[0].kind, DURO__START_DETACHED);
   CHECK_STR(z(g.r.effects[0].event.instance), "audit-1");

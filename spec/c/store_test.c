@@ -45,6 +45,8 @@ TEST(a_table_may_leave_out_the_rest) {
   ops.claim_jobs = NULL;
   ops.renew_jobs = NULL;
   ops.finish_job = NULL;
+  ops.jobs = NULL;
+  ops.queue_state = NULL;
   ops.changes = NULL;
   ops.counters = NULL;
   ops.stats = NULL;
@@ -184,6 +186,8 @@ TEST(a_writing_verb_left_out_is_unsupported_and_named) {
   ops.claim_jobs = NULL;
   ops.renew_jobs = NULL;
   ops.finish_job = NULL;
+  ops.jobs = NULL;
+  ops.queue_state = NULL;
   ops.changes = NULL;
   ops.prune = NULL;
   ops.note = NULL;
@@ -196,8 +200,8 @@ TEST(a_writing_verb_left_out_is_unsupported_and_named) {
   size_t count;
   int64_t n, m;
   duro_str json = DURO_STR("x");
-  CHECK_INT(duro__store_claim_jobs(s, NULL, 0, DURO_STR("w"), 0, 0, 1, &arena, &jobs, &count, &err),
-            DURO_UNSUPPORTED);
+  duro_claim claim = {.limit = 1};
+  CHECK_INT(duro__store_claim_jobs(s, &claim, &arena, &jobs, &count, &err), DURO_UNSUPPORTED);
   CHECK(err && strstr(err->message, "claim_jobs") && strstr(err->message, "memory"));
   CHECK_INT(duro__store_renew_jobs(s, NULL, 0, 0, NULL), DURO_UNSUPPORTED);
   CHECK_INT(duro__store_finish_job(s, NULL, NULL, 0, NULL), DURO_UNSUPPORTED);

@@ -214,9 +214,7 @@ static void check_untouched(fixture *f, int64_t key) {
   CHECK_INT(marks.last_job_id, f->marks.last_job_id);
   if (duro__store_has(f->s, DURO__VERB_claim_jobs)) {
     duro_job_row *jobs;
-    duro_str queue = DURO_STR("q");
-    OK(f, duro__store_claim_jobs(f->s, &queue, 1, DURO_STR("w"), f->now, f->now, 10, &f->arena,
-                                 &jobs, &count, &f->err));
+    OK(f, duro__store_jobs(f->s, key, NULL, 0, &f->arena, &jobs, &count, &f->err));
     if (CHECK_INT(count, 1)) CHECK_INT(jobs[0].id, 1);
   }
   if (duro__store_has(f->s, DURO__VERB_owner_figures)) {
@@ -392,12 +390,11 @@ CONTRACT(a_deleted_instance_leaves_nothing) {
       CHECK(code == DURO_NOT_FOUND || count == 0);
       if (!fold_all(f) || !reopen(f)) return;
     }
-    duro_str queue = DURO_STR("q");
+    int64_t job_id = 1;
     duro_job_row *jobs;
     size_t count = 0;
     if (!duro__store_has(f->s, DURO__VERB_claim_jobs)) continue;
-    OK(f, duro__store_claim_jobs(f->s, &queue, 1, DURO_STR("w"), f->now, f->now, 10, &f->arena,
-                                 &jobs, &count, &f->err));
+    OK(f, duro__store_jobs(f->s, 0, &job_id, 1, &f->arena, &jobs, &count, &f->err));
     CHECK_INT(count, 0);
   }
 }

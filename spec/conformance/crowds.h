@@ -142,17 +142,20 @@ static void *work_on(void *user) {
   beside *b = user;
   duro__store *s = open_beside(b);
   duro_str queue = DURO_STR("gpu");
-  duro_str holder = duro_str_from(b->name);
+  duro_claim claim = {.queues = &queue,
+                      .queue_count = 1,
+                      .holder = duro_str_from(b->name),
+                      .now_ms = NOW,
+                      .lease_until_ms = NOW + MINUTE,
+                      .limit = 2};
   duro_error *err = NULL;
   for (size_t count = 1; s && count;) {
     duro_arena arena = {0};
     duro_job_row *jobs;
     do {
       count = 0;
-    } while (ask_again(b,
-                       duro__store_claim_jobs(s, &queue, 1, holder, NOW, NOW + MINUTE, 2, &arena,
-                                              &jobs, &count, &err),
-                       &err));
+    } while (
+        ask_again(b, duro__store_claim_jobs(s, &claim, &arena, &jobs, &count, &err), &err));
     finish_all(b, s, jobs, count);
     duro_arena_free(&arena);
   }

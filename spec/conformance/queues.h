@@ -341,17 +341,24 @@ CONTRACT(what_another_handle_writes_is_noticed_and_read) {
 // Claims for 100 ms; the ids as "1,2".
 static const char *claim(fixture *f, const char *holder, const char *queue, size_t limit) {
   duro_str queues[2] = {duro_str_from(queue), DURO_STR("unused")};
+  duro_claim k = {.queues = queues,
+                  .queue_count = 2,
+                  .holder = duro_str_from(holder),
+                  .now_ms = f->now,
+                  .lease_until_ms = f->now + 100,
+                  .at_ms = f->now + 7,
+                  .limit = limit};
   duro_job_row *jobs;
   size_t count;
   duro_buf b = {0};
-  if (!OK(f, duro__store_claim_jobs(f->s, queues, 2, duro_str_from(holder), f->now, f->now + 100,
-                                    limit, &f->arena, &jobs, &count, &f->err)))
-    return "?";
+  if (!OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err))) return "?";
   for (size_t i = 0; i < count; i++) {
     if (i) duro_buf_add_char(&b, ',');
     duro_buf_add_int(&b, jobs[i].id);
     CHECK_TEXT(f, jobs[i].holder, duro_str_from(holder));
     CHECK_INT(jobs[i].lease_until_ms, f->now + 100);
+    CHECK_INT(jobs[i].claimed_at_ms, f->now + 7);
+    CHECK_INT(jobs[i].beat_at_ms, 0);
     CHECK_TEXT(f, jobs[i].queue, queues[0]);
     CHECK_TEXT(f, jobs[i].input, DURO_STR("[1,2]"));
     CHECK_TEXT(f, jobs[i].options, DURO_STR("{\"timeout\":5}"));
@@ -400,14 +407,15 @@ CONTRACT(a_renewed_job_stays_with_its_holder_and_keeps_its_heartbeat) {
   OK(f, duro__store_renew_jobs(f->s, &renewed, 1, f->now, &f->err));
   f->now += 200;
   duro_str queue = DURO_STR("gpu");
+  duro_claim k = {.queues = &queue, .queue_count = 1, .holder = DURO_STR("w2"), .limit = 5};
   duro_job_row *jobs;
   size_t count;
-  OK(f, duro__store_claim_jobs(f->s, &queue, 1, DURO_STR("w2"), f->now, f->now + 1000, 5, &f->arena,
-                               &jobs, &count, &f->err));
+  k.lease_until_ms = (k.now_ms = f->now) + 1000;
+  OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err));
   if (CHECK_INT(count, 1)) CHECK_INT(jobs[0].id, 2);
   f->now += 300;
-  OK(f, duro__store_claim_jobs(f->s, &queue, 1, DURO_STR("w2"), f->now, f->now + 1000, 5, &f->arena,
-                               &jobs, &count, &f->err));
+  k.lease_until_ms = (k.now_ms = f->now) + 1000;
+  OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err));
   if (CHECK_INT(count, 1)) {
     CHECK_INT(jobs[0].id, 1);
     CHECK_TEXT(f, jobs[0].heartbeat, DURO_STR("{\"at\":40}"));
@@ -416,6 +424,154 @@ CONTRACT(a_renewed_job_stays_with_its_holder_and_keeps_its_heartbeat) {
   CODE(f, duro__store_renew_jobs(f->s, &renewed, 1, f->now, &f->err), DURO_LOCKED);
   f->now += 1000;
   CHECK_STR(claim(f, "w3", "gpu", 5), "1,2");
+}
+
+static duro_job_row job_of(fixture *f, int64_t id) {
+  duro_job_row *jobs, none = {0};
+  size_t count;
+  OK(f, duro__store_jobs(f->s, 0, &id, 1, &f->arena, &jobs, &count, &f->err));
+  return count ? jobs[0] : none;
+}
+
+CONTRACT(a_job_tells_how_many_of_its_holders_died_and_when_it_was_last_heard_of) {
+  if (!duro__store_has(f->s, DURO__VERB_claim_jobs)) return;
+  insert_jobs(f, 1, "gpu");
+  CHECK_INT(job_of(f, 1).lost, 0);
+  CHECK_STR(claim(f, "w1", "gpu", 2), "1");
+  CHECK_INT(job_of(f, 1).lost, 0);
+  CHECK_INT(job_of(f, 1).claimed_at_ms, f->now + 7);
+  duro_job_row renewed = {.id = 1,
+                          .holder = DURO_STR("w1"),
+                          .lease_until_ms = f->now + 50,
+                          .heartbeat = DURO_STR("[5]"),
+                          .beat_at_ms = f->now + 9};
+  OK(f, duro__store_renew_jobs(f->s, &renewed, 1, f->now, &f->err));
+  CHECK_INT(job_of(f, 1).beat_at_ms, f->now + 9);
+  renewed.beat_at_ms = 0; // neither a beat nor details: they stay
+  renewed.heartbeat = DURO_NONE;
+  OK(f, duro__store_renew_jobs(f->s, &renewed, 1, f->now, &f->err));
+  CHECK_INT(job_of(f, 1).beat_at_ms, f->now + 9);
+  CHECK_TEXT(f, job_of(f, 1).heartbeat, DURO_STR("[5]"));
+  f->now += 50;
+  CHECK_STR(claim(f, "w1", "gpu", 2), ""); // its own it does not take from itself
+  CHECK_STR(claim(f, "w2", "gpu", 2), "1");
+  CHECK_INT(job_of(f, 1).lost, 1);
+  CHECK_INT(job_of(f, 1).beat_at_ms, 0);
+  CHECK_TEXT(f, job_of(f, 1).heartbeat, DURO_STR("[5]"));
+  f->now += 100;
+  CHECK_STR(claim(f, "w1", "gpu", 2), "1");
+  CHECK_INT(job_of(f, 1).lost, 2);
+}
+
+CONTRACT(a_claim_takes_only_activities_that_its_holder_knows) {
+  if (!duro__store_has(f->s, DURO__VERB_claim_jobs)) return;
+  insert_jobs(f, 2, "gpu");
+  duro_str queue = DURO_STR("gpu"), names[2] = {DURO_STR("cha\"rge"), DURO_STR("refund")};
+  duro_claim k = {.queues = &queue,
+                  .queue_count = 1,
+                  .names = names,
+                  .name_count = 2,
+                  .holder = DURO_STR("w1"),
+                  .now_ms = f->now,
+                  .lease_until_ms = f->now + 100,
+                  .limit = 5};
+  duro_job_row *jobs;
+  size_t count;
+  OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err));
+  CHECK_INT(count, 0);
+  names[1] = DURO_STR("charge");
+  OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err));
+  CHECK_INT(count, 2);
+  k.name_count = 0; // knows none
+  f->now += 100;
+  OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err));
+  CHECK_INT(count, 0);
+}
+
+CONTRACT(a_job_of_an_id_that_is_there_takes_the_place_of_the_old_one) {
+  if (!duro__store_has(f->s, DURO__VERB_claim_jobs)) return;
+  insert_jobs(f, 1, "gpu");
+  CHECK_STR(claim(f, "w1", "gpu", 2), "1");
+  int64_t key = f->marks.last_key;
+  draft *d = draft_new(f);
+  duro_job_row *row = draft_job(d, key, "gpu");
+  row->id = 1;
+  row->cancelled = true;
+  OK(f, draft_send(d));
+  duro_job_row mine = {.id = 1, .holder = DURO_STR("w1"), .lease_until_ms = f->now + 100};
+  CODE(f, duro__store_renew_jobs(f->s, &mine, 1, f->now, &f->err), DURO_LOCKED);
+  f->now += 1000;
+  CHECK_STR(claim(f, "w2", "gpu", 2), ""); // held back
+  d = draft_new(f);
+  draft_job(d, key, "gpu")->id = 1;
+  OK(f, draft_send(d));
+  CHECK_STR(claim(f, "w2", "gpu", 2), "1");
+  CHECK_INT(job_of(f, 1).lost, 0);
+}
+
+CONTRACT(jobs_are_found_by_their_instance_and_by_their_ids) {
+  if (!duro__store_has(f->s, DURO__VERB_claim_jobs)) return;
+  int64_t ids[3] = {4, 99, 2};
+  duro_job_row *jobs;
+  size_t count;
+  insert_jobs(f, 2, "gpu");
+  int64_t key = f->marks.last_key;
+  insert_jobs(f, 2, "mail");
+  OK(f, duro__store_jobs(f->s, key, NULL, 0, &f->arena, &jobs, &count, &f->err));
+  if (CHECK_INT(count, 2)) {
+    CHECK_INT(jobs[0].id, 1);
+    CHECK_INT(jobs[1].id, 2);
+    CHECK_TEXT(f, jobs[1].queue, DURO_STR("gpu"));
+    CHECK_TEXT(f, jobs[1].input, DURO_STR("[1,2]"));
+  }
+  OK(f, duro__store_jobs(f->s, 0, ids, 3, &f->arena, &jobs, &count, &f->err));
+  if (CHECK_INT(count, 2)) {
+    CHECK_INT(jobs[0].id, 2);
+    CHECK_INT(jobs[1].id, 4);
+  }
+  OK(f, duro__store_jobs(f->s, 1, NULL, 0, &f->arena, &jobs, &count, &f->err));
+  CHECK_INT(count, 0);
+}
+
+CONTRACT(a_queue_tells_what_waits_and_when_it_was_served) {
+  if (!duro__store_has(f->s, DURO__VERB_claim_jobs)) return;
+  duro_queue_state state;
+  duro_str queue = DURO_STR("gpu");
+  OK(f, duro__store_queue_state(f->s, queue, f->now, &state, &f->err));
+  CHECK_INT(state.waiting + state.held + state.oldest_at_ms + state.served_at_ms, 0);
+  int64_t created = f->now;
+  insert_jobs(f, 3, "gpu");
+  f->now += 10;
+  OK(f, duro__store_queue_state(f->s, queue, f->now, &state, &f->err));
+  CHECK_INT(state.waiting, 3);
+  CHECK_INT(state.oldest_at_ms, created);
+  CHECK_INT(state.served_at_ms, 0);
+  int64_t claimed = f->now;
+  CHECK_STR(claim(f, "w1", "gpu", 2), "1,2");
+  f->now += 10;
+  OK(f, duro__store_queue_state(f->s, queue, f->now, &state, &f->err));
+  CHECK_INT(state.waiting, 1);
+  CHECK_INT(state.held, 2);
+  CHECK_INT(state.served_at_ms, claimed);
+  f->now += 200;
+  OK(f, duro__store_queue_state(f->s, queue, f->now, &state, &f->err));
+  CHECK_INT(state.waiting, 3); // their holder has died
+  CHECK_INT(state.held, 0);
+  duro_str other = DURO_STR("mail");
+  duro_claim k = {.queues = &other, .queue_count = 1, .holder = DURO_STR("w"), .now_ms = f->now};
+  duro_job_row *jobs;
+  size_t count;
+  OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err));
+  OK(f, duro__store_queue_state(f->s, other, f->now, &state, &f->err));
+  CHECK_INT(state.served_at_ms, 0); // looking alone leaves no trace
+  k.announce = true;
+  OK(f, duro__store_claim_jobs(f->s, &k, &f->arena, &jobs, &count, &f->err));
+  CHECK_INT(count, 0);
+  OK(f, duro__store_queue_state(f->s, other, f->now, &state, &f->err));
+  CHECK_INT(state.served_at_ms, f->now);
+  if (!reopen(f)) return;
+  OK(f, duro__store_queue_state(f->s, other, f->now, &state, &f->err));
+  CHECK_INT(state.served_at_ms, k.now_ms);
 }
 
 CONTRACT(a_finished_job_leaves_a_request_for_the_owner) {

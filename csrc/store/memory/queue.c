@@ -165,6 +165,7 @@ duro_code duro__memory_renew_jobs(duro_store *s, const duro_job_row *jobs, size_
   for (size_t i = 0; !code && i < count; i++) {
     duro_job_row row;
     code = held_job(s, &jobs[i], &row, err);
+    if (!code && row.cancelled) code = duro_fail(err, DURO_LOCKED, "the job is held back");
     if (code) break;
     row.lease_until_ms = jobs[i].lease_until_ms;
     if (jobs[i].heartbeat.p) row.heartbeat = jobs[i].heartbeat;

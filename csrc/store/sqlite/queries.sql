@@ -289,7 +289,7 @@ DELETE FROM jobs WHERE instance_key = ?
 -- name: claimable
 FROM jobs INDEXED BY jobs_by_queue
 WHERE queue = ?2 AND lease_until_ms <= ?3 AND cancelled = 0 AND holder IS NOT ?1
-  AND (?4 IS NULL OR name IN (SELECT value FROM json_each(?4)))
+  AND (?4 IS NULL OR name IN (SELECT value FROM json_each(?4) AS l))
 
 -- name: find_claimable
 SELECT 1 {claimable} LIMIT 1

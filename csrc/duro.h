@@ -13,7 +13,7 @@
 // Invariants: the core never calls the host's scheduler, prints, exits, or installs signal handlers;
 // nothing escapes (no job starts, no call is answered) before what caused it is durable.
 // Thread: every function of one runtime on the thread (and in the process) that opened it, except
-// duro_wake. Several runtimes may live in one process.
+// duro_wake and duro_work_*. Several runtimes may live in one process.
 // Owner: what a function gives as `duro_str` belongs to the runtime and lives until the next call on the
 // same object; errors belong to the caller (duro_error_free).
 // Units: times are epoch milliseconds, durations milliseconds, payloads JSON text.
@@ -36,24 +36,19 @@
 typedef struct duro_runtime duro_runtime;
 typedef struct duro_job duro_job;
 typedef struct duro_request duro_request;
+typedef struct duro_work duro_work;
 struct duro_store_ops;
 
 typedef enum duro_role { DURO_ROLE_RUNTIME, DURO_ROLE_AUTO, DURO_ROLE_CLIENT, DURO_ROLE_WORKER } duro_role;
-
-typedef struct duro_codec {
-  // Append the other form of `in`; the stored form may be any bytes.
-  duro_code (*encode)(void *user, duro_str in, duro_buf *out, duro_error **err);
-  duro_code (*decode)(void *user, duro_str in, duro_buf *out, duro_error **err);
-  void *user;
-} duro_codec;
 
 // Start from duro_options_default().
 typedef struct duro_options {
   const char *path;
   duro_role role;
   int64_t lease_wait_ms;
-  const duro_str *queues;
-  size_t queue_count;
+  const duro_str *queues; // copied; names of 1 to 128 bytes
+  size_t queue_count;     // a worker needs at least one, a client has none
+  int64_t worker_threads; // at most so many are made for duro_job_offload
   bool full_durability;
   bool virtual_clock;
   int64_t activity_concurrency;
@@ -63,7 +58,7 @@ typedef struct duro_options {
   int64_t max_lost_attempts;
   int64_t max_live_instances;
   bool replay_every_turn;
-  const duro_codec *codec;                   // copied; NULL = none
+  bool payloads_concealed; // the host stores them in a form of its own (duro_program_ops): no searches
   void (*log)(void *user, const char *level, const char *message, duro_str fields /* JSON */);
   void *log_user;
   const struct duro_store_ops *store;        // NULL: by the path (SQLite)
@@ -77,6 +72,13 @@ typedef struct duro_host {
   void *user;
   // The host's hold on registered code ends (replaced, or the runtime closes). May be NULL.
   void (*release)(void *user, void *code);
+  // Worker threads, for duro_job_offload; all three or none. Called on a thread of the pool: `begin` makes
+  // what a thread needs before its first work (NULL: memory is out), `end` comes when the thread ends,
+  // which may be after duro_close. `run` may block; it ends the work with duro_work_complete or _fail.
+  void *(*thread_begin)(void *thread_user);
+  void (*thread_run)(void *thread_user, void *state, duro_work *work);
+  void (*thread_end)(void *thread_user, void *state);
+  void *thread_user;
 } duro_host;
 
 duro_options duro_options_default(void);
@@ -85,6 +87,8 @@ duro_code duro_open(const duro_options *options, const duro_host *host, duro_run
                     duro_error **err);
 // Waits for the batches in flight, gives the owner's place back, frees everything. NULL is fine.
 // In a process that did not open it (after fork) it only frees memory.
+// Work on threads is cancelled, and waited for a few seconds (DURO_THREAD_PATIENCE_MS); a thread that has
+// not come back by then is left behind, and what it returns is dropped.
 void duro_close(duro_runtime *rt);
 
 // --- Registering code ---
@@ -143,6 +147,25 @@ void duro_job_await(duro_job *job, duro_request *request);
 // moving; with `waiting` false again it runs.
 void duro_job_set_user(duro_job *job, void *user);
 void *duro_job_user(const duro_job *job);
+
+// --- Worker threads: attempts that block ---
+// Hands a job that was just taken to a thread of the pool; `call` tells the host's thread_run what to run
+// (copied). From then on the job is the core's: it ends when thread_run returns. Its time limits begin
+// when a thread is free for it. Errors (the job stays the caller's): unsupported, unavailable (no thread
+// can be started), out_of_memory.
+duro_code duro_job_offload(duro_job *job, duro_str call, duro_error **err);
+// The rest is for thread_run, on its thread. What is lent lives as long as the work; `code` is not set.
+const duro_job_info *duro_work_info(const duro_work *work);
+duro_str duro_work_call(const duro_work *work);
+bool duro_work_cancelled(const duro_work *work);
+duro_code duro_work_heartbeat(duro_work *work, duro_str details, duro_error **err);
+// By the runtime's clock; false when it was cancelled.
+bool duro_work_sleep(duro_work *work, int64_t ms);
+// A line for the log of the options, which gets it on the loop thread.
+void duro_work_log(duro_work *work, const char *level, const char *message, duro_str fields /* JSON */);
+// The first of these counts. Bytes are copied.
+void duro_work_complete(duro_work *work, duro_str output);
+void duro_work_fail(duro_work *work, duro_str error); // as for duro_job_fail
 
 // --- Everything a client asks ---
 // Verbs and their arguments: csrc/runtime/verbs.h. The request is done at once for reads that need no

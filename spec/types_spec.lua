@@ -1,4 +1,4 @@
--- types.lua is written by hand: this compares it with the tables that check the calls.
+-- lua/duro/types is written by hand: this compares it with the tables that check the calls.
 
 local calls = require "duro.calls"
 local options = require "duro.options"
@@ -6,17 +6,28 @@ local options = require "duro.options"
 require "duro" -- declares everything
 
 
-local function text_of_types()
-  local path = assert(package.searchpath and package.searchpath("duro.types", package.path)
-    or "lua/duro/types.lua")
-  local file = assert(io.open(path, "r"))
-  local text = file:read("*a")
-  file:close()
-  return text
+local FILES = { "module", "client", "management", "orchestration", "activity" }
+
+
+local function path_of(name)
+  local found = package.searchpath("duro.types." .. name, package.path)
+  assert(found, name)
+  return found
 end
 
 
--- The fields that each class of types.lua declares.
+local function text_of_types()
+  local texts = {}
+  for i, name in ipairs(FILES) do
+    local file = assert(io.open(path_of(name), "r"))
+    texts[i] = file:read("*a")
+    file:close()
+  end
+  return table.concat(texts, "\n")
+end
+
+
+-- The fields that each class declares.
 local function classes(text)
   local all, current = {}, nil
   for line in text:gmatch("[^\n]+") do
@@ -48,15 +59,15 @@ local CLASS_OF = {
 local COVERED = { start_many = true } -- StartOptions and two fields
 
 
-describe("types.lua", function()
+describe("the annotations", function()
   local text = text_of_types()
   local found = classes(text)
 
-  it("has every option that a call takes, and no other", function()
+  it("have every option that a call takes, and no other", function()
     for _, name in ipairs(options.order) do
       if not COVERED[name] and not name:find("_spec") then
         local class = CLASS_OF[name]
-        assert.is_string(class, name .. " has no class in types.lua")
+        assert.is_string(class, name .. " has no class in lua/duro/types")
         local declared = found[class] or {}
         for _, key in ipairs(options.specs[name].keys) do
           assert.is_true(declared[key], ("%s lacks '%s'"):format(class, key))
@@ -68,14 +79,14 @@ describe("types.lua", function()
     end
   end)
 
-  it("has every method of a runtime", function()
+  it("have every method of a runtime", function()
     for _, row in ipairs(calls.rows) do
       assert.matches("function Runtime:" .. row[1] .. "(", text, 1, true)
     end
   end)
 
-  it("is valid Lua that does nothing", function()
-    assert.is_function(loadfile("lua/duro/types.lua"))
+  it("are valid Lua", function()
+    for _, name in ipairs(FILES) do assert.is_function(loadfile(path_of(name))) end
   end)
 end)
 

@@ -46,7 +46,7 @@ static int push_fact(lua_State *L, duro__attempt *a, int fact) {
   case ACTIVITY_ID: return push_str(L, info->activity_id);
   case ATTEMPT: lua_pushinteger(L, (lua_Integer)info->attempt); return 1;
   case HEARTBEAT_DETAILS:
-    if (!duro__payload_decode(L, h, info->heartbeat_details)) return lua_error(L);
+    if (!duro__payload_read(L, h, a->rt, info->heartbeat_details)) return lua_error(L);
     return 1;
   case RUNTIME:
     duro__host_push(L, h->runtime_of);
@@ -107,6 +107,7 @@ static int heartbeat(lua_State *L) {
   if (!lua_isnoneornil(L, 2)) {
     duro_buf_clear(&h->scratch);
     if (!duro__payload_encode(L, h, 2, "details", &h->scratch)) return lua_error(L);
+    if (!duro__codec_hide(L, rt, &h->scratch, 0)) return lua_error(L);
     details = duro_buf_str(&h->scratch);
   }
   duro_error *err = NULL;

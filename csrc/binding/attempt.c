@@ -29,6 +29,7 @@ void duro__attempt_end(duro__attempt *a) {
     duro__runner *r = a->runner;
     r->attempt = NULL;
     if (r->state == DURO__RUNNER_SLEEPING) duro__jobs_haunt(a->rt, r); // the core wakes it no more
+    // One that awaits stands in that list already.
   }
   for (duro__attempt_handle *handle = a->handles; handle; handle = handle->next) handle->attempt = NULL;
   if (a->ctx_ref != LUA_NOREF) luaL_unref(a->rt->host->L, LUA_REGISTRYINDEX, a->ctx_ref);
@@ -40,6 +41,7 @@ void duro__attempt_end(duro__attempt *a) {
 void duro__attempt_fail(lua_State *L, duro__attempt *a, duro_str record) {
   duro__rt *rt = a->rt;
   duro_job *job = a->job;
+  record = duro__codec_hide_error(L, rt, record);
   duro__entry entry = duro__rt_enter(L, rt, "step");
   duro__attempt_end(a);
   duro_job_fail(job, record);
@@ -67,6 +69,11 @@ void duro__attempt_complete(lua_State *L, duro__attempt *a, int index) {
     if (!duro__payload_encode(L, h, index, "output", &h->scratch)) {
       lua_pushboolean(L, 0); // running it again would give the same
       lua_setfield(L, -2, "retryable");
+      duro__attempt_fail_value(L, a, -1);
+      lua_pop(L, 1);
+      return;
+    }
+    if (!duro__codec_hide(L, rt, &h->scratch, 0)) {
       duro__attempt_fail_value(L, a, -1);
       lua_pop(L, 1);
       return;
@@ -128,7 +135,7 @@ int duro__attempt_push_call(lua_State *L, duro__attempt *a) {
   lua_setmetatable(L, -2);
   ctx->attempt = a;
   a->ctx = ctx;
-  if (!duro__payload_decode(L, h, info->input)) {
+  if (!duro__payload_read(L, h, a->rt, info->input)) {
     a->ctx = NULL;
     ctx->attempt = NULL;
     return lua_error(L);

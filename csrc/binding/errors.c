@@ -49,16 +49,29 @@ void duro__error_push(lua_State *L, duro__host *h, duro_code code, duro_error *e
   duro_error_free(err);
 }
 
-void duro__error_push_record(lua_State *L, duro__host *h, duro_str record) {
+bool duro__error_push_record(lua_State *L, duro__host *h, duro__rt *rt, duro_str record) {
   if (!record.p) {
     duro__error_push_text(L, h, "failed", "it failed, and nothing was recorded about why");
-  } else if (duro__payload_decode(L, h, record)) {
-    if (!lua_istable(L, -1)) {
-      lua_pop(L, 1);
-      duro__error_push_text(L, h, "corrupt", "a stored error is no object");
-    }
+    return true;
+  }
+  if (!duro__payload_read(L, h, rt, record)) return false;
+  if (lua_istable(L, -1)) {
     set_error_metatable(L, h);
-  } // else it is the error about that
+    return true;
+  }
+  lua_pop(L, 1);
+  duro__error_push_text(L, h, "corrupt", "a stored error is no object");
+  return false;
+}
+
+duro_code duro__error_read(lua_State *L, duro_error **err) {
+  duro__lua_getfield(L, -1, "code");
+  duro__lua_getfield(L, -2, "message");
+  const char *name = lua_tostring(L, -2), *message = lua_tostring(L, -1);
+  duro_code code = duro_code_from(duro_str_from(name ? name : "failed"));
+  duro_fail(err, code, "%s", message ? message : duro_code_sentence(code));
+  lua_pop(L, 2);
+  return code;
 }
 
 int duro__error_return(lua_State *L, duro__host *h, duro_code code, duro_error *err) {

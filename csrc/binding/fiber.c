@@ -133,7 +133,7 @@ void duro__fiber_check_interrupt(lua_State *L, duro__program *p) {
   if (!f->interrupt) return;
   f->interrupt = false;
   if (p->cancel_error.p) {
-    duro__error_push_record(L, p->host, p->cancel_error);
+    duro__error_push_record(L, p->host, p->rt, p->cancel_error);
   } else {
     duro__error_push_text(L, p->host, "cancelled", "the instance is cancelled");
   }
@@ -148,7 +148,7 @@ static int main_begin(lua_State *L) {
   if (!p || !p->running || p->running->co != L) return luaL_error(L, "this is duro's own");
   duro__host_push(L, p->fn_ref);
   duro__host_push(L, p->ref);
-  if (!duro__payload_decode(L, p->host, p->start->input)) return lua_error(L);
+  if (!duro__payload_read(L, p->host, p->rt, p->start->input)) return duro__program_unreadable(L, p);
   return 3;
 }
 

@@ -21,7 +21,9 @@ typedef struct duro__rt duro__rt;           // runtime.h
 
 // The hold on a registered function; the core gives it back by name.
 typedef struct duro__registered {
-  int ref; // of the function, in the registry
+  int ref;           // of the function, in the registry
+  char *thread_call; // or which function of which module runs in a worker thread (threads.c)
+  size_t thread_call_size;
 } duro__registered;
 
 typedef struct duro__host {
@@ -42,7 +44,7 @@ typedef struct duro__host {
   int runtime_of;            // the public runtime of a core's handle
   int int64_read, int64_make; // LuaJIT: payload.lua
   // C functions for lua_pcall in callbacks, kept so that pushing them needs no memory.
-  int describe_thrown, make_ref, begin_program, inspect_program, run_log, run_codec;
+  int describe_thrown, make_ref, begin_program, inspect_program, run_log, run_codec, hide_error;
   const void *null_pointer, *array_mt, *error_mt, *ctx_mt, *task_mt, *actx_mt, *runtime_mt,
       *request_mt, *handle_mt, *kv_pointer;
   char own_source[256]; // "@/usr/share/lua/5.4/duro/": frames from there are ours
@@ -104,6 +106,10 @@ bool duro__payload_encode(lua_State *L, duro__host *h, int index, const char *ro
 bool duro__payload_encode_arguments(lua_State *L, duro__host *h, int index, duro_buf *out);
 // Pushes the value (nil for absent or null). On failure pushes an error table and returns false.
 bool duro__payload_decode(lua_State *L, duro__host *h, duro_str text);
+// The same where the codec of a runtime may have been at work (codec.c): `read` fails when it cannot read
+// a payload, `show` puts the error table in the place of that one. `rt` NULL: no codec.
+bool duro__payload_read(lua_State *L, duro__host *h, duro__rt *rt, duro_str text);
+bool duro__payload_show(lua_State *L, duro__host *h, duro__rt *rt, duro_str text);
 void duro__payload_push_null(lua_State *L, duro__host *h);
 
 // --- base64.c ---
@@ -115,8 +121,10 @@ void duro__error_init(lua_State *L, duro__host *h);
 // Pushes an error table.
 void duro__error_push_text(lua_State *L, duro__host *h, const char *code, const char *format, ...);
 void duro__error_push(lua_State *L, duro__host *h, duro_code code, duro_error *err); // frees err
-// The table of a record: {"code","message",...}.
-void duro__error_push_record(lua_State *L, duro__host *h, duro_str record);
+// The table of a record: {"code","message",...}; false: the record cannot be read, and that error is pushed.
+bool duro__error_push_record(lua_State *L, duro__host *h, duro__rt *rt, duro_str record);
+// The error table at the top as the core's own; its code is returned.
+duro_code duro__error_read(lua_State *L, duro_error **err);
 // nil, error table.
 int duro__error_return(lua_State *L, duro__host *h, duro_code code, duro_error *err);
 // Turns the value at the top of `from` (thrown by its code; popped) into the text of a record, pushed

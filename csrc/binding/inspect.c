@@ -4,6 +4,7 @@
 // Everything runs under lua_pcall on the state that entered the core. While a handler runs, the program
 // is the current one without a running fiber, so that each ctx call is refused.
 #include "binding/program.h"
+#include "binding/runtime.h"
 
 #include <stdio.h>
 
@@ -34,9 +35,10 @@ static int run_query(lua_State *L, inspection *i) {
              (int)(name.n < 150 ? name.n : 150), name.p ? name.p : "");
     return 0;
   }
-  if (!duro__payload_decode(L, h, duro_json_member(i->args, "arg"))) return lua_error(L);
+  if (!duro__payload_read(L, h, p->rt, duro_json_member(i->args, "arg"))) return lua_error(L);
   lua_call(L, 1, 1);
   if (!duro__payload_encode(L, h, -1, "answer", i->out)) return lua_error(L);
+  if (!duro__codec_hide(L, p->rt, i->out, 0)) return lua_error(L);
   return 0;
 }
 
@@ -115,9 +117,13 @@ static void add_frames(lua_State *L, duro__fiber *f, duro_buf *out, bool *first)
       add_text(L, h, "block", out);
     }
     if (f->number > 1) duro_buf_printf(out, ",\"block\":%u", (unsigned)(f->number - 1));
-    duro_buf_add_lit(out, ",\"locals\":{");
+    duro_buf_add_lit(out, ",\"locals\":");
+    size_t locals = out->n;
+    duro_buf_add_char(out, '{');
     add_locals(L, h, f->co, &ar, out);
-    duro_buf_add_lit(out, "}}");
+    duro_buf_add_char(out, '}');
+    if (!duro__codec_hide(L, f->program->rt, out, locals)) lua_error(L); // the answer may go through the file
+    duro_buf_add_char(out, '}');
   }
 }
 

@@ -124,6 +124,12 @@ static bool start_next(lua_State *L, duro__rt *rt) {
     if (r) runner_give_back(L, r);
     return false;
   }
+  if (((duro__registered *)duro_job_get_info(job)->code)->thread_call) {
+    duro__attempt_end(a);
+    if (r) runner_give_back(L, r);
+    duro__threads_start(L, rt, job);
+    return true;
+  }
   a->job = job;
   duro_job_set_user(job, a);
   if (hosted) {
@@ -138,40 +144,43 @@ static bool start_next(lua_State *L, duro__rt *rt) {
 
 // --- Waking ---
 
-static void wake(lua_State *L, duro_job *job) {
-  duro__attempt *a = (duro__attempt *)duro_job_user(job);
-  duro__runner *r = a ? a->runner : NULL;
-  if (!r || r->state != DURO__RUNNER_SLEEPING) return;
-  lua_pushboolean(r->co, !duro_job_cancelled(job));
+static void go_on(lua_State *L, duro__runner *r, bool value) {
+  unlink_runner(r);
+  if (r->request) r->request->awaited_by = NULL;
+  r->request = NULL;
+  r->deadline_ns = 0;
+  lua_pushboolean(r->co, value);
   resume(L, r, 1);
 }
 
-static bool wait_is_over(const duro__runner *r, uint64_t now_ns) {
-  if (!r->request || !r->request->request || duro_request_done(r->request->request)) return true;
-  if (r->deadline_ns && r->deadline_ns <= now_ns) return true;
-  return r->attempt && duro_job_cancelled(r->attempt->job);
+// A sleep gives whether it was slept to its end; a wait for a request gives true.
+static void wake(lua_State *L, duro_job *job) {
+  duro__attempt *a = (duro__attempt *)duro_job_user(job);
+  duro__runner *r = a ? a->runner : NULL;
+  if (!r) return;
+  if (r->state == DURO__RUNNER_SLEEPING) {
+    go_on(L, r, !duro_job_cancelled(job));
+  } else if (r->state == DURO__RUNNER_AWAITING) {
+    go_on(L, r, true);
+  }
 }
 
-// First all whose wait is over leave the list, then they go on, since each may change it.
-static void wake_awaiting(lua_State *L, duro__rt *rt) {
+// Requests whose waiter's time is over are dropped, which makes the core wake the job. Runners whose
+// attempt has ended go on for nobody.
+static void look_at_waits(lua_State *L, duro__rt *rt) {
   if (!rt->awaiting) return;
   uint64_t now_ns = duro_clock_monotonic_ns();
-  duro__runner *due = NULL, **end = &due;
   for (duro__runner *r = rt->awaiting, *next; r; r = next) {
     next = r->next;
-    if (!wait_is_over(r, now_ns)) continue;
-    unlink_runner(r);
-    r->link = end;
-    *end = r;
-    end = &r->next;
+    if (!r->attempt || !r->deadline_ns || r->deadline_ns > now_ns) continue;
+    r->deadline_ns = 0;
+    if (r->request) duro__request_drop(r->request);
   }
-  while (due && rt->core) {
-    duro__runner *r = due;
-    unlink_runner(r);
-    if (r->request) r->request->awaited_by = NULL;
-    r->request = NULL;
-    lua_pushboolean(r->co, 1);
-    resume(L, r, 1);
+  duro__runner *r = rt->awaiting;
+  while (r) {
+    bool ghost = !r->attempt;
+    if (ghost) go_on(L, r, true);
+    r = ghost ? rt->awaiting : r->next; // whoever goes on may change the list
   }
 }
 
@@ -193,7 +202,7 @@ void duro__jobs_run(lua_State *L, duro__rt *rt) {
   lua_State *outer = h->L;
   luaL_checkstack(L, 20, NULL);
   h->L = L;
-  wake_awaiting(L, rt);
+  look_at_waits(L, rt);
   while (rt->core) {
     duro_job *woken = duro_next_woken(rt->core);
     if (woken) {
@@ -338,8 +347,9 @@ int duro__jobs_await(lua_State *L) {
     r->deadline_ns = duro_clock_monotonic_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms * 1e6 : 0) + 1;
   }
   r->request = q;
-  q->awaited_by = r;
+  q->awaited_by = r; // from here to the yield nothing may raise
   await_in(a->rt, r);
+  duro_job_await(a->job, q->request);
   return lua_yield(L, 0);
 }
 

@@ -61,6 +61,17 @@ void duro__jobs_haunt(duro__rt *rt, duro__runner *r);
 void duro__jobs_functions(lua_State *L, duro__host *h);
 int duro__jobs_await(lua_State *L);                 // core.await
 
+// --- threads.c ---
+// "module\0function\0generation\0"; NULL: memory is out. free() it.
+char *duro__threads_call_new(const char *module, const char *function, int64_t generation,
+                             size_t *size);
+void duro__threads_start(lua_State *L, duro__rt *rt, duro_job *job); // the job is the core's again
+void duro__threads_functions(lua_State *L, duro__host *h);           // for core.ops at the top
+// For duro_host.
+void *duro__thread_begin(void *user);
+void duro__thread_run(void *user, void *state, duro_work *work);
+void duro__thread_end(void *user, void *state);
+
 // --- attempt.c ---
 duro__attempt *duro__attempt_new(duro__rt *rt); // NULL: memory is out
 void duro__attempt_end(duro__attempt *a);       // frees it; the job is the caller's

@@ -26,7 +26,7 @@
 //                                activity.lua: what each hands the other; nobody else's business
 //   core.open(options) -> rt | nil, err
 //     options, all plain and already validated (absent = the core's default):
-//       path, role ("runtime" "auto" "client" "worker"), lease_wait_ms, queues (array of strings),
+//       path, role ("runtime" "auto" "client" "worker"), lease_wait_ms, queues (array of strings), worker_threads,
 //       durability ("full" "normal"), clock ("system" "virtual"), activity_concurrency,
 //       feed_retention_ms, feed_max_bytes, any_vm, max_lost_attempts, max_live_instances,
 //       replay_every_turn, max_list_instances, max_bulk_operations, metrics_retention_hours,
@@ -39,6 +39,7 @@
 //   rt (every method of a closed runtime: nil, err(closed))
 //     rt:register_orchestration(name, version, fn, replace) -> true | nil, err
 //     rt:register_activity(name, fn, replace) -> true | nil, err
+//     rt:register_thread_activity(name, module, function_name, generation, replace) -> true | nil, err
 //     rt:step(timeout_ms) -> turns | nil, err     one duro_step and every activity that is then ready;
 //                                    negative: waits for ever; raises inside an orchestration or activity
 //     rt:fd(), rt:next_timeout_ms() (-1: for ever), rt:wake(), rt:idle() -> boolean
@@ -295,6 +296,7 @@ int luaopen_duro_core(lua_State *L) {
   push_values(L, h);
   duro__error_init(L, h);
   duro__callbacks_init(L, h);
+  duro__codec_init(L, h);
   duro__request_init(L, h);
   duro__attempt_init(L, h);
   duro__rt_init(L, h);
@@ -302,6 +304,7 @@ int luaopen_duro_core(lua_State *L) {
   duro__program_init(L, h);
   duro__activity_init(L, h);
   duro__jobs_functions(L, h);
+  duro__threads_functions(L, h);
   lua_setfield(L, -2, "ops");
   return 1;
 }

@@ -14,7 +14,7 @@ static const row integers[] = {
     ROW(lease_wait_ms),     ROW(activity_concurrency), ROW(feed_retention_ms),
     ROW(feed_max_bytes),    ROW(max_lost_attempts),    ROW(max_live_instances),
     ROW(max_list_instances), ROW(max_bulk_operations), ROW(metrics_retention_hours),
-    ROW(cache_ttl_ms),
+    ROW(cache_ttl_ms),      ROW(worker_threads),
 };
 static const row booleans[] = {
     ROW(any_vm), ROW(replay_every_turn), ROW(enable_metrics), ROW(enable_streaming),
@@ -84,7 +84,7 @@ static int function_field(lua_State *L, int index, const char *key) {
   return LUA_NOREF;
 }
 
-void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options *o, duro_codec *codec) {
+void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options *o) {
   rt->log_ref = function_field(L, index, "log");
   rt->executor_ref = function_field(L, index, "executor");
   rt->sleep_ref = function_field(L, index, "sleep");
@@ -96,8 +96,7 @@ void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options
     int table = lua_gettop(L);
     rt->encode_ref = function_field(L, table, "encode");
     rt->decode_ref = function_field(L, table, "decode");
-    codec->user = rt;
-    o->codec = codec;
+    o->payloads_concealed = true;
   }
   lua_pop(L, 1);
 }

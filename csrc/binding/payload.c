@@ -7,6 +7,7 @@
 //   {"$duro":"nan"} {"$duro":"inf"} {"$duro":"-inf"}     floats
 //   {"$duro":"bytes","base64":"/w=="}                    a string that is not UTF-8
 //   {"$duro":"raised","error":{...}}                     what a side effect raised (state.c)
+//   {"$duro":"codec","base64":"..."}                     whatever an author's codec made of it (codec.c)
 //   "$duro:base64:/w=="                                  a key that is not UTF-8
 //   "$duro:key:$duro..."                                 a key that begins with $duro
 // Tags never deepen a table, so 200 levels stay 200 (and one for a leaf).

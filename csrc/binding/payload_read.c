@@ -4,7 +4,7 @@
 // made, because growing one step by step costs more than everything else. Text that is not what we
 // write is still read where it makes sense (a C host may have written it); what does not is corrupt.
 // Memory is Lua's or the host's scratch, so a Lua error (memory is out) may pass through here.
-#include "binding/host.h"
+#include "binding/runtime.h"
 
 #include <math.h>
 
@@ -13,8 +13,11 @@
 typedef struct decoder {
   lua_State *L;
   duro__host *h;
+  duro__rt *rt; // whose codec reads what is concealed; NULL = none
+  bool lenient; // what it cannot read is an error table among the values
   duro_json_reader r;
   const char *problem; // ours; else that of the reader
+  bool told;           // the error table about it is at the top already
 } decoder;
 
 static bool decode_value(decoder *d, duro_json_type type);
@@ -80,6 +83,26 @@ static bool push_key(decoder *d) {
   return true;
 }
 
+static bool decode(lua_State *L, duro__host *h, duro__rt *rt, bool lenient, duro_str text);
+
+// A payload in its stored form: the plain text of it stays on the stack while it is read.
+static bool decode_concealed(decoder *d) {
+  lua_State *L = d->L;
+  duro_json_reader *r = &d->r;
+  bool named = duro_json_next(r) == DURO_JSON_KEY && duro_str_equal(r->text, DURO_STR("base64"));
+  if (!named || duro_json_next(r) != DURO_JSON_STRING) return refuse(d, "a $duro tag lacks base64");
+  if (!push_base64(d, r->text)) return false;
+  bool ok = duro__codec_show(L, d->h, d->rt);
+  if (ok) {
+    duro_str plain;
+    plain.p = lua_tolstring(L, -1, &plain.n);
+    ok = decode(L, d->h, d->rt, d->lenient, plain);
+    lua_remove(L, -2);
+  }
+  if (!ok && !d->lenient) d->told = true;
+  return ok || d->lenient;
+}
+
 // Behind the key "$duro": the tag, and what belongs to it.
 static bool decode_tag(decoder *d) {
   duro_json_reader *r = &d->r;
@@ -102,6 +125,8 @@ static bool decode_tag(decoder *d) {
     }
     duro__host_push(d->L, d->h->error_mt_ref);
     lua_setmetatable(d->L, -2);
+  } else if (duro_str_equal(tag, DURO_STR("codec"))) {
+    if (!decode_concealed(d)) return false;
   } else {
     return refuse(d, "a $duro tag is unknown (written by a newer version?)");
   }
@@ -190,7 +215,7 @@ static bool decode_value(decoder *d, duro_json_type type) {
   }
 }
 
-bool duro__payload_decode(lua_State *L, duro__host *h, duro_str text) {
+static bool decode(lua_State *L, duro__host *h, duro__rt *rt, bool lenient, duro_str text) {
   if (!text.p || (text.n == 4 && memcmp(text.p, "null", 4) == 0)) {
     lua_pushnil(L);
     return true;
@@ -199,7 +224,10 @@ bool duro__payload_decode(lua_State *L, duro__host *h, duro_str text) {
   decoder d;
   d.L = L;
   d.h = h;
+  d.rt = rt;
+  d.lenient = lenient;
   d.problem = NULL;
+  d.told = false;
   duro_json_open(&d.r, text);
   duro_json_type type = duro_json_next(&d.r);
   if (type == DURO_JSON_NULL) {
@@ -209,9 +237,26 @@ bool duro__payload_decode(lua_State *L, duro__host *h, duro_str text) {
   }
   if (duro_json_next(&d.r) == DURO_JSON_END) return true;
 corrupt:
+  if (d.told) {
+    if (lua_gettop(L) > top + 1) lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return false;
+  }
   lua_settop(L, top);
   const char *problem = d.r.problem ? d.r.problem : d.problem ? d.problem : "something follows the value";
   duro__error_push_text(L, h, "corrupt", "a stored value cannot be read: %s (byte %d)", problem,
                         (int)(d.r.at - d.r.begin));
   return false;
+}
+
+bool duro__payload_decode(lua_State *L, duro__host *h, duro_str text) {
+  return decode(L, h, NULL, false, text);
+}
+
+bool duro__payload_read(lua_State *L, duro__host *h, duro__rt *rt, duro_str text) {
+  return decode(L, h, rt, false, text);
+}
+
+bool duro__payload_show(lua_State *L, duro__host *h, duro__rt *rt, duro_str text) {
+  return decode(L, h, rt, true, text);
 }

@@ -70,13 +70,19 @@ static void set_broken(duro__program *p, duro_code code, duro_error *err) {
 }
 
 int duro__program_turn_error(lua_State *L, duro__program *p, duro_code code, duro_error *err) {
-  if (code == DURO_NONDETERMINISM || code == DURO_OUT_OF_MEMORY) {
+  if (code != DURO_TOO_LARGE && code != DURO_INVALID_ARGUMENT) {
     set_broken(p, code, err);
     if (lua_isyieldable(L)) return lua_yield(L, 0);
     return duro__host_blame(L, p->host, "%s", duro_code_sentence(code));
   }
   duro__error_push(L, p->host, code, err);
   return lua_error(L);
+}
+
+int duro__program_unreadable(lua_State *L, duro__program *p) {
+  duro_error *err = NULL;
+  duro_code code = duro__error_read(L, &err);
+  return duro__program_turn_error(L, p, code, err);
 }
 
 void duro__program_fail(duro__program *p, duro_str record) {
@@ -117,10 +123,12 @@ static void remove_fiber(duro__program *p, duro__fiber *f) {
 static void fiber_failed(duro__program *p, duro__fiber *f, int status) {
   lua_State *L = p->host->L;
   int top = lua_gettop(L);
-  if (status == LUA_ERRMEM) {
-    set_broken(p, DURO_OUT_OF_MEMORY, NULL);
+  if (status == LUA_ERRMEM) lua_gc(L, LUA_GCCOLLECT, 0); // what the code had hoarded is free now
+  if (f->number == 1 && status == LUA_ERRMEM) {
+    fail_with_text(p, "failed", "memory ran out in the orchestration's code");
   } else if (f->number == 1) {
-    duro__program_fail(p, duro__error_thrown_record(L, p->host, f->co));
+    duro_str record = duro__error_thrown_record(L, p->host, f->co);
+    duro__program_fail(p, duro__codec_hide_error(L, p->rt, record));
   } else if (f->task) {
     f->task->value_ref = duro__error_thrown_ref(L, p->host, f->co);
     duro__task_settle(f->task, p, DURO__FAILED, DURO_NONE);
@@ -343,6 +351,8 @@ const duro_program_ops duro__program_ops = {
     .step = program_step,
     .end = program_end,
     .inspect = duro__inspect,
+    .conceal = duro__codec_conceal,
+    .reveal = duro__codec_reveal,
 };
 
 void duro__program_init(lua_State *L, duro__host *h) {

@@ -122,6 +122,9 @@ duro__program *duro__program_check(lua_State *L, const char *what);
 duro__program *duro__program_check_task(lua_State *L, const char *what, duro__task *task);
 // After a duro_turn_* that failed: `return` what this returns. Frees err.
 int duro__program_turn_error(lua_State *L, duro__program *p, duro_code code, duro_error *err);
+// A stored payload could not be read, and its error table is at the top: the same. No code of the author
+// is to see that, since it says nothing about the orchestration.
+int duro__program_unreadable(lua_State *L, duro__program *p);
 // The program's end by an error record.
 void duro__program_fail(duro__program *p, duro_str record);
 

@@ -33,7 +33,7 @@ void duro__request_bury(duro__rt *rt) {
   while (rt->dead_count) duro_request_free(rt->dead[--rt->dead_count]);
 }
 
-static void drop(duro__lua_request *q) {
+void duro__request_drop(duro__lua_request *q) {
   unlink_request(q);
   if (q->awaited_by) duro__jobs_request_gone(q->awaited_by);
   q->awaited_by = NULL;
@@ -49,7 +49,7 @@ static void drop(duro__lua_request *q) {
 void duro__request_close_all(duro__rt *rt) {
   while (rt->requests) {
     duro__lua_request *q = rt->requests;
-    drop(q);
+    duro__request_drop(q);
     q->rt = NULL;
   }
 }
@@ -83,6 +83,11 @@ int duro__request_call(lua_State *L) {
       lua_insert(L, -2);
       return 2;
     }
+    if (!duro__codec_hide_arguments(L, rt, verb)) {
+      lua_pushnil(L);
+      lua_insert(L, -2);
+      return 2;
+    }
     args = duro_buf_str(&h->scratch);
   }
   duro__entry entry = duro__rt_enter(L, rt, "call");
@@ -105,10 +110,10 @@ static duro__lua_request *check_request(lua_State *L, const char *what) {
   return q;
 }
 
-// A request whose runtime is closed counts as done: its result says so.
+// A request whose runtime is closed counts as done: its result says so. A freed one is never done.
 static int request_done(lua_State *L) {
   duro__lua_request *q = check_request(L, "done");
-  lua_pushboolean(L, !q->request || duro_request_done(q->request));
+  lua_pushboolean(L, q->request ? duro_request_done(q->request) : !q->rt);
   return 1;
 }
 
@@ -124,19 +129,19 @@ static int request_result(lua_State *L) {
   duro_error *err = NULL;
   duro_code code = duro_request_result(q->request, &json, &err);
   if (code) return duro__error_return(L, h, code, err);
-  if (duro__payload_decode(L, h, json)) return 1;
+  if (duro__payload_show(L, h, q->rt, json)) return 1;
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
 }
 
 static int request_free(lua_State *L) {
-  drop(check_request(L, "free"));
+  duro__request_drop(check_request(L, "free"));
   return 0;
 }
 
 static int request_collect(lua_State *L) {
-  drop((duro__lua_request *)lua_touserdata(L, 1));
+  duro__request_drop((duro__lua_request *)lua_touserdata(L, 1));
   return 0;
 }
 

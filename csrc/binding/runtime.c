@@ -61,6 +61,7 @@ static void release(void *user, void *code) {
   duro__rt *rt = (duro__rt *)user;
   duro__registered *registered = (duro__registered *)code;
   luaL_unref(rt->host->L, LUA_REGISTRYINDEX, registered->ref);
+  free(registered->thread_call);
   free(registered);
 }
 
@@ -81,6 +82,7 @@ static duro__registered *hold(lua_State *L, int index) {
     return NULL;
   }
   registered->ref = ref;
+  registered->thread_call = NULL;
   return registered;
 }
 
@@ -91,6 +93,7 @@ static int registered_or_error(lua_State *L, duro__rt *rt, duro__registered *cod
     return 1;
   }
   luaL_unref(L, LUA_REGISTRYINDEX, code->ref);
+  free(code->thread_call);
   free(code);
   return duro__error_return(L, rt->host, failed, err);
 }
@@ -114,6 +117,30 @@ static int rt_register_activity(lua_State *L) {
   duro_str name = check_text(L, 2);
   bool replace = lua_toboolean(L, 4);
   duro__registered *code = hold(L, 3);
+  duro_error *err = NULL;
+  duro__entry entry = duro__rt_enter(L, rt, "register_activity");
+  duro_code failed = duro_register_activity(rt->core, name, code, replace, &err);
+  duro__rt_leave(rt, entry);
+  return registered_or_error(L, rt, code, failed, err);
+}
+
+// rt:register_thread_activity(name, module, function_name, generation, replace)
+static int rt_register_thread_activity(lua_State *L) {
+  duro__rt *rt = duro__rt_check(L, "register_thread_activity");
+  if (!rt) return 2;
+  duro_str name = check_text(L, 2);
+  const char *module = luaL_checkstring(L, 3), *function = luaL_checkstring(L, 4);
+  int64_t generation = (int64_t)luaL_checknumber(L, 5);
+  bool replace = lua_toboolean(L, 6);
+  duro__registered *code = (duro__registered *)malloc(sizeof *code);
+  if (code) {
+    code->ref = LUA_NOREF;
+    code->thread_call = duro__threads_call_new(module, function, generation, &code->thread_call_size);
+  }
+  if (!code || !code->thread_call) {
+    free(code);
+    return luaL_error(L, "memory is out");
+  }
   duro_error *err = NULL;
   duro__entry entry = duro__rt_enter(L, rt, "register_activity");
   duro_code failed = duro_register_activity(rt->core, name, code, replace, &err);
@@ -305,10 +332,14 @@ int duro__rt_open(lua_State *L) {
 
   duro_options options = duro_options_default();
   duro_str *queues = NULL;
-  duro_codec codec = duro__callbacks_codec;
   duro__options_read(L, 1, &options, &queues); // its last act is to allocate `queues`
-  duro__options_callbacks(L, 1, rt, &options, &codec);
-  duro_host host = {.programs = &duro__program_ops, .user = rt, .release = release};
+  duro__options_callbacks(L, 1, rt, &options);
+  duro_host host = {.programs = &duro__program_ops,
+                    .user = rt,
+                    .release = release,
+                    .thread_begin = duro__thread_begin,
+                    .thread_run = duro__thread_run,
+                    .thread_end = duro__thread_end};
   duro_error *err = NULL;
   luaL_checkstack(L, 20, NULL);
   duro__entry entry = {h->L};
@@ -327,6 +358,7 @@ int duro__rt_open(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"register_orchestration", rt_register_orchestration},
     {"register_activity", rt_register_activity},
+    {"register_thread_activity", rt_register_thread_activity},
     {"step", rt_step},
     {"fd", rt_fd},
     {"next_timeout_ms", rt_next_timeout_ms},

@@ -27,7 +27,7 @@ struct duro__rt {
   int in_core;        // the core of this runtime is on the C stack
   duro__lua_request *requests;
   duro__attempt *attempts; // those under way
-  duro__runner *awaiting;  // those whose activity waits for a request
+  duro__runner *awaiting;  // those that wait for a request, and ghosts
   duro__attempt *orphans;  // to be failed at the next quiet moment
   int attempt_count;
   duro_request **dead; // requests to be freed at the next quiet moment
@@ -52,12 +52,11 @@ int duro__rt_open(lua_State *L);                 // core.open
 // Reads the table at `index`. Strings live as long as it does; `queues` is to be freed.
 void duro__options_read(lua_State *L, int index, duro_options *o, duro_str **queues);
 // The functions among them, held by `rt`.
-void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options *o, duro_codec *codec);
+void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options *o);
 
 // --- callbacks.c ---
 void duro__callbacks_init(lua_State *L, duro__host *h);
 void duro__callbacks_log(void *user, const char *level, const char *message, duro_str fields);
-extern const duro_codec duro__callbacks_codec; // `user` to be set
 typedef struct duro__log_source {
   duro_str instance_id, name;
   const char *name_key; // "orchestration" or "activity"
@@ -66,10 +65,26 @@ typedef struct duro__log_source {
 void duro__callbacks_log_line(lua_State *L, duro__rt *rt, const duro__log_source *source, int level,
                               int message, int fields);
 
+// --- codec.c ---
+// Puts the payload that begins at b[from] into its stored form; nothing without a codec. On failure pushes
+// an error table and returns false.
+bool duro__codec_hide(lua_State *L, duro__rt *rt, duro_buf *b, size_t from);
+// The same for the payloads among the arguments of a call, in h->scratch.
+bool duro__codec_hide_arguments(lua_State *L, duro__rt *rt, duro_str verb);
+// The record with its `data` in the stored form, perhaps in h->scratch. Never raises.
+duro_str duro__codec_hide_error(lua_State *L, duro__rt *rt, duro_str record);
+// The bytes at the top (what the tag holds in base64) become the payload's JSON text, or an error table.
+bool duro__codec_show(lua_State *L, duro__host *h, duro__rt *rt);
+bool duro__codec_is_tag(duro_str text);
+duro_code duro__codec_conceal(void *host, duro_str payload, duro_buf *stored, duro_error **err);
+duro_code duro__codec_reveal(void *host, duro_str stored, duro_buf *payload, duro_error **err);
+void duro__codec_init(lua_State *L, duro__host *h);
+
 // --- request.c ---
 void duro__request_init(lua_State *L, duro__host *h);
 int duro__request_call(lua_State *L); // rt:call
 duro__lua_request *duro__request_at(duro__host *h, lua_State *L, int index);
+void duro__request_drop(duro__lua_request *q); // the answer, not the effect; a job that awaits it wakes
 void duro__request_close_all(duro__rt *rt);
 void duro__request_forget_all(duro__rt *rt); // after a fork
 void duro__request_bury(duro__rt *rt);

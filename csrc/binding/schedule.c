@@ -141,11 +141,11 @@ static int take(lua_State *L) {
   int64_t id = f->direct_id;
   f->direct_id = 0;
   if (f->result_state == DURO__FAILED) {
-    duro__error_push_record(L, p->host, f->result);
+    if (!duro__error_push_record(L, p->host, p->rt, f->result)) return duro__program_unreadable(L, p);
     return lua_error(L);
   }
   if (f->direct_kind == DURO__TASK_TIMER) return 0;
-  if (!duro__payload_decode(L, p->host, f->result)) return lua_error(L);
+  if (!duro__payload_read(L, p->host, p->rt, f->result)) return duro__program_unreadable(L, p);
   if (f->direct_kind == DURO__TASK_WAIT) duro_turn_observe(p->turn, id); // `result` ends with it
   return 1;
 }

@@ -12,8 +12,7 @@ static int push_str(lua_State *L, duro_str s) {
 }
 
 static int push_payload(lua_State *L, duro__program *p, duro_str text) {
-  if (!duro__payload_decode(L, p->host, text)) return lua_error(L);
-  return 1;
+  return duro__payload_read(L, p->host, p->rt, text) ? 1 : duro__program_unreadable(L, p);
 }
 
 // The payload at `index` in the scratch buffer; absent for nil.
@@ -211,10 +210,14 @@ static int kv_pairs(lua_State *L) {
 
 #define RAISED "{\"$duro\":\"raised\",\"error\":"
 
+// What was raised comes back as an error table, which no value does.
 static int push_recorded(lua_State *L, duro__program *p, duro_str text) {
   push_payload(L, p, text);
-  if (duro_str_starts_with(text, DURO_STR(RAISED))) return lua_error(L);
-  return 1;
+  bool raised = lua_istable(L, -1) && lua_getmetatable(L, -1);
+  if (!raised) return 1;
+  raised = lua_topointer(L, -1) == p->host->error_mt;
+  lua_pop(L, 1);
+  return raised ? lua_error(L) : 1;
 }
 
 // (ctx) -> true, value when it is recorded; false when the function has to run.

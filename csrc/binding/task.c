@@ -73,13 +73,13 @@ int duro__task_take(lua_State *L, duro__program *p, duro__task *t) {
       duro_turn_observe(p->turn, t->id);
     }
     if (t->kind == DURO__TASK_TIMER) return 0;
-    if (!duro__payload_decode(L, p->host, (duro_str){t->text, t->text_n})) return lua_error(L);
-    return 1;
+    if (duro__payload_read(L, p->host, p->rt, (duro_str){t->text, t->text_n})) return 1;
+    return duro__program_unreadable(L, p);
   case DURO__FAILED:
     if (t->value_ref != LUA_NOREF) {
       duro__host_push(L, t->value_ref);
-    } else {
-      duro__error_push_record(L, p->host, (duro_str){t->text, t->text_n});
+    } else if (!duro__error_push_record(L, p->host, p->rt, (duro_str){t->text, t->text_n})) {
+      return duro__program_unreadable(L, p);
     }
     return lua_error(L);
   case DURO__CANCELLED: duro__error_push_text(L, p->host, "cancelled", "the task was cancelled"); break;

@@ -21,5 +21,7 @@
 #define DURO_BATCH_TURNS 1000         // measured: more gains nothing and costs latency
 #define DURO_BATCHES_IN_FLIGHT 3      // between loop and store thread; measured 2 to 4
 #define DURO_WATCHDOG_MS 10000        // a turn that runs longer is noted
+#define DURO_MAX_WORKER_THREADS 1024  // beyond it threads cost more than they wait
+#define DURO_THREAD_PATIENCE_MS 5000  // close waits for worker threads that long, then leaves them behind
 
 #endif

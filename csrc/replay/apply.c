@@ -72,6 +72,7 @@ static bool admit_activity_failed(duro__exec *x, duro_event *e) {
   x->turn->scratch.n = 0;
   duro__failure_write(&x->turn->scratch, e->error, task->open.name, task->open.attempt);
   e->error = duro_buf_str(&x->turn->scratch);
+  e->heartbeat = DURO_NONE; // there is no next attempt
   e->attempt = task->open.attempt;
   x->turn->activities_failed++;
   return true;

@@ -1,7 +1,7 @@
 // What the code asks of its turn: the duro_turn_* calls of program.h.
 //
 // Each is: refuse what is out of bounds (alike live and replayed, before anything is recorded), issue
-// the event, leave the effect. To add one: its event in note.c, its member of payload_difference in
+// the event, leave the effect. To add one: its event in note.c, its member of find_difference in
 // match.c if it has a payload of a new kind, and the call here.
 #include "replay/internal.h"
 

@@ -25,7 +25,6 @@ typedef struct duro__exec_config {
   bool strict; // another canonical input is a mismatch too, not only logged
   void (*log)(void *user, const char *level, const char *message); // may be NULL
   void *log_user;
-  // With a codec: plain text of a stored payload and back; NULL when there is none.
 } duro__exec_config;
 
 // --- Open tasks ---
@@ -107,7 +106,8 @@ typedef struct duro__turn_result {
 // `instance_id` is copied. The exec starts empty: give it a history, or an ORCHESTRATION_STARTED arrival.
 duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id, int64_t execution_id);
 void duro__exec_free(duro__exec *x); // ends the program
-// Gives back what only a running turn needs, for an exec that will idle. The last turn's result ends.
+// Gives back what only a running turn needs (about 1 KB), for an exec that will idle. The last turn's
+// result ends with it.
 void duro__exec_trim(duro__exec *x);
 
 // Rebuilds the state from history by running the program against it. DURO_OK: the program stands where
@@ -131,13 +131,22 @@ void duro__exec_turn_begin(duro__exec *x, int64_t now_ms);
 void duro__exec_hold_begin(duro__exec *x);
 // Applies one arrival (an event of group A without id). *recorded: false when it changed nothing
 // (late, duplicate, unknown source, after the end). Kinds and what they need:
-//   orchestration_started (everything), activity_completed {source, output},
-//   activity_deferred {source, attempt, fire_at_ms}, activity_failed {source, error, attempt, lost}: becomes activity_retry_scheduled while the policy
-//     allows; `lost` never uses up an attempt, timer_fired {source}, event_received {name, input, dedup_id},
+//   orchestration_started (everything; its carry is what carry.c says, {"attributes":{..}} at first),
+//   activity_completed {source, output},
+//   activity_deferred {source, attempt, fire_at_ms}, activity_failed {source, error, attempt, lost}:
+//     becomes activity_retry_scheduled while the policy allows; `lost` never uses up an attempt. An
+//     attempt that is given and is not the present one is late,
+//   timer_fired {source}, event_received {name, input, dedup_id},
 //   sub_orchestration_completed/failed {source, output/error}, cancel_requested {reason},
-//   orchestration_terminated {reason}, orchestration_failed {error} (the whole instance's timeout),
-//   suspended/resumed {reason}, activity_retry_scheduled is never an arrival.
+//   orchestration_terminated {reason}, orchestration_failed {error} (the whole instance's timeout; it
+//     gets the reason "timeout", which tells it from a failure of the code),
+//   suspended/resumed {reason}: between them arrivals are recorded, and told to the code when resumed,
+//   orchestration_retried {source: the first event to mask}: of a failed execution, from an arrival
+//     on. The exec takes no further turn: load it anew, and apply again the event_received it masks.
+//   activity_retry_scheduled is never an arrival.
 // Errors: an error of the host (out of memory ...) leaves the turn broken: the caller drops the exec.
+// `stalled`: there is no code here that stands where history ends (scanned, mismatched), and the
+// arrival needs it. What ends the instance and suspended need none, nor resumed when nothing came since.
 duro_code duro__exec_apply(duro__exec *x, const duro_event *arrival, bool *recorded,
                            duro_error **err);
 void duro__exec_turn_end(duro__exec *x, duro__turn_result *out);
@@ -164,9 +173,11 @@ int64_t duro__exec_execution_id(const duro__exec *x);
 duro_status duro__exec_status(const duro__exec *x);
 bool duro__exec_cancel_requested(const duro__exec *x);
 int64_t duro__exec_now_ms(const duro__exec *x); // time of the last turn
-// 0: a local job is pending; else the earliest due time; DURO_NEVER: only messages can wake it.
+// 0: a local job is pending; else the earliest due time or the instance's deadline; DURO_NEVER: only
+// messages can wake it.
 int64_t duro__exec_wake_at_ms(const duro__exec *x);
-// Appends the JSON array for `waiting_on`, sorted, without doubles.
+// Appends the JSON array for `waiting_on`, sorted, without doubles. More than 64 event names are shown as
+// one "event".
 void duro__exec_waiting_on(const duro__exec *x, duro_buf *b);
 const duro_program_start *duro__exec_start_info(const duro__exec *x);
 duro_str duro__exec_custom_status(const duro__exec *x);

@@ -3,7 +3,8 @@
 // Live, duro__issue records a command; on replay the command must stand exactly at the cursor: the same
 // kind, and the same name, instance and source. Another payload (as JSON, whatever the order of keys) is
 // a mismatch when the exec is strict, else a line in the log: history's value counts. Where they part,
-// one duro__mismatch is made and everything the code asks afterwards is refused.
+// one duro__mismatch is made and everything the code asks afterwards is refused. Limits and comparisons
+// see payloads as the code gave them; only what is recorded is in the host's stored form.
 #include "replay/internal.h"
 
 #include <stdlib.h>
@@ -82,24 +83,48 @@ static uint64_t fingerprint(duro_str text, bool *valid) {
   }
 }
 
-static bool same_payload(duro_str a, duro_str b) {
-  if (duro_str_equal(a, b)) return true;
-  if (!a.n || !b.n) return false;
+static bool same_value(duro_str a, duro_str b) {
   bool valid = true;
   return fingerprint(a, &valid) == fingerprint(b, &valid) && valid;
 }
 
-// The first member that differs in its payload, NULL when none does. Errors and recorded values are
-// not compared: a message may name a line of the code, and a side effect gives what it gives.
-static const char *payload_difference(const duro_event *h, const duro_event *e) {
-  if (!same_payload(h->input, e->input)) return "input";
-  if (!duro_str_equal(h->version, e->version)) return "version";
-  if (!same_payload(h->options, e->options)) return "options";
-  if (h->fire_at_ms != e->fire_at_ms) return "time";
-  if (h->kind == DURO_EVENT_ORCHESTRATION_COMPLETED && !same_payload(h->output, e->output)) {
-    return "output";
+// Whether history's payload is the value that the code gives now; *revealed: the texts have two forms.
+static duro_code compare(duro__exec *x, duro_str stored, duro_str given, bool *same, bool *revealed,
+                         duro_error **err) {
+  const duro_program_ops *p = x->config.program;
+  *same = duro_str_equal(stored, given);
+  if (*same || !stored.n || !given.n) return DURO_OK;
+  duro_buf plain = {0};
+  duro_code code = p && p->reveal ? p->reveal(x->config.host, stored, &plain, err) : DURO_OK;
+  if (!code && plain.oom) code = duro_fail_oom(err);
+  if (!code) *same = same_value(plain.n ? duro_buf_str(&plain) : stored, given);
+  if (plain.n) *revealed = true;
+  duro_buf_free(&plain);
+  return code ? duro__break(x, code) : DURO_OK;
+}
+
+// Where history and the code's event differ, though they are the same command.
+typedef struct difference {
+  const char *what; // NULL: nowhere
+  bool secret;      // the host conceals payloads: their text is not shown
+} difference;
+
+// Errors and recorded values are not compared: a message may name a line of the code, and a side effect
+// gives what it gives.
+static duro_code find_difference(duro__exec *x, const duro_event *h, const duro_event *e,
+                                 difference *d, duro_error **err) {
+  bool input = true, output = true, options = true;
+  duro_code code = compare(x, h->input, e->input, &input, &d->secret, err);
+  if (!code) code = compare(x, h->options, e->options, &options, &d->secret, err);
+  if (!code && h->kind == DURO_EVENT_ORCHESTRATION_COMPLETED) {
+    code = compare(x, h->output, e->output, &output, &d->secret, err);
   }
-  return NULL;
+  if (!input) d->what = "input";
+  else if (!duro_str_equal(h->version, e->version)) d->what = "version";
+  else if (!options) d->what = "options";
+  else if (h->fire_at_ms != e->fire_at_ms) d->what = "time";
+  else if (!output) d->what = "output";
+  return code;
 }
 
 // --- Where they part ---
@@ -140,23 +165,22 @@ static duro_code halt(duro__exec *x, duro_error **err) {
   return duro_fail(err, DURO_NONDETERMINISM, "the replay ends here");
 }
 
-static duro_code differ(duro__exec *x, const duro_event *h, const duro_event *e, const char *what,
-                        duro_error **err) {
+static duro_code differ(duro__exec *x, const duro_event *h, const duro_event *e,
+                        const difference *d, duro_error **err) {
   duro_buf b = {0};
   if (x->config.strict) {
     duro__describe(e, &b);
-    duro_buf_printf(&b, " with another %s", what);
+    duro_buf_printf(&b, " with another %s", d->what);
     duro_buf_add_char(&b, 0);
     if (b.oom) duro_buf_free(&b);
     return part(x, b.p, "", err);
   }
   if (!x->config.log) return DURO_OK;
-  bool input = !strcmp(what, "input");
   duro_buf_printf(&b, "instance '%.*s', event %lld: ", DURO_FMT(x->start.instance_id),
                   (long long)h->id);
   duro__describe(h, &b);
-  duro_buf_printf(&b, " has another %s now", what);
-  if (input) {
+  duro_buf_printf(&b, " has another %s now", d->what);
+  if (!strcmp(d->what, "input") && !d->secret) {
     duro_buf_printf(
         &b, ": %.*s, was %.*s", e->input.n < SHOWN_BYTES ? (int)e->input.n : SHOWN_BYTES,
         e->input.p ? e->input.p : "", h->input.n < SHOWN_BYTES ? (int)h->input.n : SHOWN_BYTES,
@@ -177,19 +201,39 @@ static duro_code meet(duro__exec *x, duro_event *e, duro_error **err) {
   const duro_event *h = duro__at_cursor(x);
   if (!h && x->replay->looking_back) return halt(x, err);
   if (!h || !same_command(h, e)) return part(x, described(e), "", err);
-  const char *what = payload_difference(h, e);
-  if (what) {
-    duro_code code = differ(x, h, e, what, err);
-    if (code) return code;
-  }
+  difference d = {0};
+  duro_code code = find_difference(x, h, e, &d, err);
+  if (!code && d.what) code = differ(x, h, e, &d, err);
+  if (code) return code;
   x->replay->cursor++;
   *e = *h;
   return duro__note(x, h, err);
 }
 
+// --- The way into history ---
+
+static duro_code conceal_one(duro__exec *x, duro_str *payload, duro_error **err) {
+  const duro_program_ops *p = x->config.program;
+  if (!payload->n || !p || !p->conceal) return DURO_OK;
+  duro_buf stored = {0};
+  duro_code code = p->conceal(x->config.host, *payload, &stored, err);
+  if (!code && stored.n) *payload = duro__keep(x, duro_buf_str(&stored));
+  if (!code && (stored.oom || x->turn->arena.oom)) code = duro_fail_oom(err);
+  duro_buf_free(&stored);
+  return code ? duro__break(x, code) : DURO_OK;
+}
+
+// Of what the code asks: attributes are searched by, so they stay; errors came in their stored form.
+static duro_code conceal(duro__exec *x, duro_event *e, duro_error **err) {
+  if (e->kind == DURO_EVENT_ATTRIBUTES_UPDATED) return DURO_OK;
+  duro_code code = conceal_one(x, &e->input, err);
+  return code ? code : conceal_one(x, &e->output, err);
+}
+
 duro_code duro__issue(duro__exec *x, duro_event *e, duro_error **err) {
   if (x->broken) return duro_fail(err, x->broken, "%s", duro_code_sentence(x->broken));
   if (x->replay) return meet(x, e, err);
-  duro_code code = duro__record(x, e, err);
+  duro_code code = conceal(x, e, err);
+  if (!code) code = duro__record(x, e, err);
   return code ? code : duro__note(x, e, err);
 }

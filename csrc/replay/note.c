@@ -75,6 +75,7 @@ static duro_code note_retry(duro__exec *x, const duro_event *e, duro_error **err
   if (!task) return DURO_OK;
   duro__open *o = &task->open;
   if (e->error.p && !duro__own(&o->last_error, e->error)) return duro__break_oom(x, err);
+  if (e->heartbeat.p && !duro__own(&o->heartbeat, e->heartbeat)) return duro__break_oom(x, err);
   o->volatile_due_ms = 0;
   if (e->lost) {
     o->lost_in_a_row++;
@@ -134,6 +135,10 @@ static duro_code note_event(duro__exec *x, const duro_event *e, duro_error **err
 static duro_code note_attributes(duro__exec *x, duro_str change, duro_error **err) {
   duro_buf merged = {0};
   duro_code code = duro__attributes_merge(x->kept->attributes, change, &merged, err);
+  if (code && code != DURO_OUT_OF_MEMORY) { // a live turn has refused what cannot be merged
+    code = duro_fail_caused(err, DURO_CORRUPT, "event %lld: its attributes cannot be merged",
+                            (long long)x->last_id);
+  }
   if (!code) {
     duro_str text = merged.n > 2 ? duro_buf_str(&merged) : DURO_NONE;
     duro__kept *kept = duro__kept_change(x);

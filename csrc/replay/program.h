@@ -8,8 +8,10 @@
 //
 // Thread: the loop thread only. A duro_turn is valid during begin and step only.
 // Any duro_turn_* may return DURO_NONDETERMINISM (the code departed from its history), DURO_TOO_LARGE,
-// DURO_INVALID_ARGUMENT or DURO_OUT_OF_MEMORY. After NONDETERMINISM or OUT_OF_MEMORY the turn is broken:
-// begin or step must return that code without running more of the author's code.
+// DURO_INVALID_ARGUMENT, DURO_OUT_OF_MEMORY, or what `conceal` and `reveal` fail with. After anything but
+// TOO_LARGE and INVALID_ARGUMENT the turn is broken: begin or step must return that code without running
+// more of the author's code. They may also return DURO_CORRUPT or DURO_UNSUPPORTED for a payload that
+// they cannot read: the turn leaves nothing, and the instance is stalled until somebody can.
 #ifndef DURO_REPLAY_PROGRAM_H
 #define DURO_REPLAY_PROGRAM_H
 
@@ -29,7 +31,7 @@ typedef struct duro_program_start {
 } duro_program_start;
 
 typedef enum duro_completion_kind {
-  DURO_TASK_COMPLETED, // `task` ended with `output` (JSON; absent = none)
+  DURO_TASK_COMPLETED, // `task` ended with `output` (JSON; absent = none), borrowed for the step
   DURO_TASK_FAILED,    // `task` ended with `error` (JSON error object)
   DURO_CANCEL,         // the instance is to be cancelled: every open task has just been cancelled by the
                        // core (TASK_FAILED does not follow for them); the code sees `error` once at each wait
@@ -55,6 +57,12 @@ typedef struct duro_program_ops {
   // `what`: "query" (args {"name":, "arg":}), "stack".
   duro_code (*inspect)(void *host, void *program, duro_str what, duro_str args, duro_buf *out,
                        duro_error **err);
+  // A host may store payloads in another form than the one it works with (encrypted, say). Both may be
+  // NULL; they append the other form, JSON text too, or nothing when a payload stays as it is.
+  // `conceal`: what the code asks to be recorded, before it is. `reveal`: what replay compares. A failure
+  // breaks the turn. Everything else (completions, kv, the start's input) the host gets as it is stored.
+  duro_code (*conceal)(void *host, duro_str payload, duro_buf *stored, duro_error **err);
+  duro_code (*reveal)(void *host, duro_str stored, duro_buf *payload, duro_error **err);
 } duro_program_ops;
 
 // --- Scheduling: each gives the task's id (its scheduling event's id) ---
@@ -76,7 +84,8 @@ duro_code duro_turn_cancel_task(duro_turn *t, int64_t task, duro_error **err);
 void duro_turn_observe(duro_turn *t, int64_t task);
 
 // --- Fire and forget ---
-// *id_out: the id of the detached instance (valid during the turn).
+// *id_out: the id of the detached instance (valid during the turn). `id` absent: a version 7 UUID made of
+// the time of the turn, the run, the execution and the event, so a replay makes the same.
 duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_str id, duro_str input,
                           duro_str *id_out, duro_error **err);
 duro_code duro_turn_raise(duro_turn *t, duro_str instance_id, duro_str event_name, duro_str data,
@@ -93,7 +102,10 @@ duro_str duro_turn_kv_get(const duro_turn *t, duro_str key); // absent: not ther
 bool duro_turn_kv_next(const duro_turn *t, duro_str after, duro_str *key, duro_str *value);
 duro_code duro_turn_set_attributes(duro_turn *t, duro_str object, duro_error **err); // merged; null removes
 // Side effects: when *recorded comes back present, that is the value; when absent, run the function
-// and give its value to duro_turn_side_effect_record before any other call.
+// and give its value to duro_turn_side_effect_record before any other call. A function that fails must
+// leave a value too (the host's own form of an error), or a replay could not know that it ran. A value
+// over the limit is recorded as refused: too_large comes from the second call live, and from the first
+// on replay.
 duro_code duro_turn_side_effect(duro_turn *t, duro_str *recorded, duro_error **err);
 duro_code duro_turn_side_effect_record(duro_turn *t, duro_str value, duro_error **err);
 duro_code duro_turn_patched(duro_turn *t, duro_str patch_id, bool *patched, duro_error **err);

@@ -2,6 +2,8 @@
 // and the facts of its turn. The second half of the duro_turn_* calls; see commands.c.
 #include "replay/internal.h"
 
+#include <stdio.h>
+
 #include "base/json.h"
 
 // --- State ---
@@ -81,8 +83,20 @@ duro_code duro_turn_side_effect(duro_turn *t, duro_str *recorded, duro_error **e
   }
   duro_event e = {.kind = DURO_EVENT_SIDE_EFFECT_RECORDED};
   code = duro__issue(x, &e, err);
-  if (!code) *recorded = e.output.p ? e.output : DURO_STR("null");
-  return code;
+  if (code) return code;
+  if (e.reason.p) return duro_fail(err, DURO_TOO_LARGE, "%.*s", DURO_FMT(e.reason));
+  *recorded = e.output.p ? e.output : DURO_STR("null");
+  return DURO_OK;
+}
+
+// That the value was too large is recorded in its place: on replay the code must be told so again.
+static duro_code record_refusal(duro__exec *x, size_t bytes, duro_error **err) {
+  char reason[128];
+  snprintf(reason, sizeof reason, "the side effect's value has %zu bytes of at most %d", bytes,
+           DURO_MAX_PAYLOAD_BYTES);
+  duro_event e = {.kind = DURO_EVENT_SIDE_EFFECT_RECORDED, .reason = duro_str_from(reason)};
+  duro_code code = duro__issue(x, &e, err);
+  return code ? code : duro_fail(err, DURO_TOO_LARGE, "%s", reason);
 }
 
 duro_code duro_turn_side_effect_record(duro_turn *t, duro_str value, duro_error **err) {
@@ -91,9 +105,8 @@ duro_code duro_turn_side_effect_record(duro_turn *t, duro_str value, duro_error 
     return duro_fail(err, x->broken ? x->broken : DURO_INVALID_ARGUMENT,
                      "there is no side effect to record");
   }
-  duro_code code = duro__check_size("the side effect's value", value, DURO_MAX_PAYLOAD_BYTES, err);
-  if (code) return code;
   x->side_effect_open = false;
+  if (value.n > DURO_MAX_PAYLOAD_BYTES) return record_refusal(x, value.n, err);
   duro_event e = {.kind = DURO_EVENT_SIDE_EFFECT_RECORDED, .output = value};
   return duro__issue(x, &e, err);
 }

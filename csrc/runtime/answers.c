@@ -96,11 +96,11 @@ void duro__add_status_unknown(duro_buf *b, duro_str id) {
 
 // --- Events ---
 
-#define ADD_INT(member, key)  \
+#define ADD_INT(member, key)                                                                       \
   if (e->member) duro__add_int_member(b, key, e->member);
 #define ADD_TEXT(member, key) duro__add_text_member(b, key, e->member);
 #define ADD_JSON(member, key) duro__add_json_member(b, key, e->member);
-#define ADD_BOOL(member, key) \
+#define ADD_BOOL(member, key)                                                                      \
   if (e->member) duro__add_json_member(b, key, DURO_STR("true"));
 
 void duro__add_event(duro_buf *b, const duro_event *e) {

@@ -14,10 +14,12 @@ void duro__add_key(duro_buf *b, const char *key);
 void duro__add_text_member(duro_buf *b, const char *key, duro_str text); // absent: nothing
 void duro__add_json_member(duro_buf *b, const char *key, duro_str json); // absent: nothing
 void duro__add_int_member(duro_buf *b, const char *key, int64_t number);
-void duro__add_time_member(duro_buf *b, const char *key, int64_t ms);    // 0: nothing
-void duro__add_error(duro_buf *b, duro_code code, const duro_error *err); // {"code":,"message":,"data"?}
+void duro__add_time_member(duro_buf *b, const char *key, int64_t ms); // 0: nothing
+void duro__add_error(duro_buf *b, duro_code code,
+                     const duro_error *err); // {"code":,"message":,"data"?}
 void duro__add_summary(duro_buf *b, const duro_instance_row *row);
-void duro__add_status(duro_buf *b, const duro_instance_row *row); // {instance_id,status,output?,error?}
+void duro__add_status(duro_buf *b,
+                      const duro_instance_row *row); // {instance_id,status,output?,error?}
 void duro__add_status_unknown(duro_buf *b, duro_str id);
 void duro__add_event(duro_buf *b, const duro_event *e); // in its public form
 
@@ -41,7 +43,8 @@ void duro__request_link(duro_request *r, duro_request **list);
 void duro__request_unlink(duro_request *r);
 void duro__requests_close(duro_request **list);
 // Runs the verb again when everything begun so far is durable (never: when that failed). Copies.
-void duro__call_again(duro_runtime *rt, duro_request *r, duro__call_function *run, duro_str arguments);
+void duro__call_again(duro_runtime *rt, duro_request *r, duro__call_function *run,
+                      duro_str arguments);
 // Answers with r->answer when what the instance has done so far is durable: at once when it is.
 void duro__answer_when_durable(duro_runtime *rt, const duro__instance *i, duro_request *r);
 
@@ -49,7 +52,8 @@ void duro__answer_when_durable(duro_runtime *rt, const duro__instance *i, duro_r
 void duro__waits_forget(duro_request *r); // takes it out of the lists of instances it waits for
 // Those who wait for this instance hear of its deletion when `b` is durable.
 void duro__waiters_deleted(duro_runtime *rt, duro__batch *b, int64_t key);
-void duro__waiters_check(duro_runtime *rt); // looks at everything waited for: another process writes
+void duro__waiters_check(
+    duro_runtime *rt); // looks at everything waited for: another process writes
 
 // --- clients.c ---
 void duro__served_answered(duro_runtime *rt, int64_t row_id); // its answer waits to be fetched
@@ -60,7 +64,11 @@ void duro__served_again(duro_runtime *rt, int64_t row_id);    // it is to be tak
 typedef struct duro__start {
   duro__new_instance instance;
   bool generated; // the id was made here, so nobody else can have it
-  enum { DURO__ON_CONFLICT_FAIL, DURO__ON_CONFLICT_EXISTING, DURO__ON_CONFLICT_REPLACE } on_conflict;
+  enum {
+    DURO__ON_CONFLICT_FAIL,
+    DURO__ON_CONFLICT_EXISTING,
+    DURO__ON_CONFLICT_REPLACE
+  } on_conflict;
   duro_str event_name, event_data; // absent name: none
 } duro__start;
 // Reads and checks one start; its slices live in the arguments or the arena.
@@ -72,18 +80,19 @@ void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str 
 void duro__clients_take(duro_runtime *rt);
 
 // --- The verbs, by file ---
-duro__call_function duro__verb_start, duro__verb_start_many;                       // verbs_start.c
+duro__call_function duro__verb_start, duro__verb_start_many; // verbs_start.c
 duro__call_function duro__verb_raise_event, duro__verb_cancel, duro__verb_terminate,
     duro__verb_suspend, duro__verb_resume, duro__verb_complete_activity,
-    duro__verb_fail_activity;                                                      // verbs_client.c
-duro__call_function duro__verb_delete_instance, duro__verb_prune_executions;       // verbs_delete.c
+    duro__verb_fail_activity;                                                // verbs_client.c
+duro__call_function duro__verb_job;                                                // queues.c
+duro__call_function duro__verb_delete_instance, duro__verb_prune_executions; // verbs_delete.c
 duro__call_function duro__verb_wait, duro__verb_wait_custom_status,
-    duro__verb_wait_for_instances;                                                 // verbs_wait.c
+    duro__verb_wait_for_instances; // verbs_wait.c
 duro__call_function duro__verb_status, duro__verb_bulk_status, duro__verb_list_instances,
-    duro__verb_list_executions, duro__verb_descriptor, duro__verb_registered;      // verbs_read.c
-duro__call_function duro__verb_details, duro__verb_statistics;                     // verbs_details.c
-duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv;          // verbs_history.c
-duro__call_function duro__verb_query, duro__verb_stack;                            // verbs_query.c
-duro__call_function duro__verb_runtime_metrics;                                    // verbs_metrics.c
+    duro__verb_list_executions, duro__verb_descriptor, duro__verb_registered; // verbs_read.c
+duro__call_function duro__verb_details, duro__verb_statistics;                // verbs_details.c
+duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv;     // verbs_history.c
+duro__call_function duro__verb_query, duro__verb_stack;                       // verbs_query.c
+duro__call_function duro__verb_runtime_metrics;                               // verbs_metrics.c
 
 #endif

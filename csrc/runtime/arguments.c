@@ -58,8 +58,8 @@ static bool read_text(duro_request *r, duro_str args, const char *key, duro__nee
   return out->p ? true : fail_memory(r);
 }
 
-bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need need, size_t max_bytes,
-                  duro_arena *arena, duro_str *out) {
+bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need need,
+                  size_t max_bytes, duro_arena *arena, duro_str *out) {
   if (!read_text(r, args, key, need, arena, out)) return false;
   return !out->p || duro__argument_id_ok(r, key, *out, max_bytes);
 }
@@ -80,8 +80,8 @@ bool duro__arg_payload(duro_request *r, duro_str args, const char *key, duro_str
   return out->n <= DURO_MAX_PAYLOAD_BYTES || too_large(r, key, out->n, DURO_MAX_PAYLOAD_BYTES);
 }
 
-bool duro__arg_int(duro_request *r, duro_str args, const char *key, int64_t otherwise, int64_t least,
-                   int64_t *out) {
+bool duro__arg_int(duro_request *r, duro_str args, const char *key, int64_t otherwise,
+                   int64_t least, int64_t *out) {
   *out = otherwise;
   duro_str value = duro__member(args, key);
   if (!value.p) return true;
@@ -92,8 +92,9 @@ bool duro__arg_int(duro_request *r, duro_str args, const char *key, int64_t othe
     return false;
   }
   if (number < least) {
-    duro__request_fail(r, DURO_INVALID_ARGUMENT, "the argument '%s' is %lld, at least %lld is allowed",
-                       key, (long long)number, (long long)least);
+    duro__request_fail(r, DURO_INVALID_ARGUMENT,
+                       "the argument '%s' is %lld, at least %lld is allowed", key,
+                       (long long)number, (long long)least);
     return false;
   }
   *out = number;
@@ -123,7 +124,8 @@ bool duro__arg_attributes(duro_request *r, duro_str args, duro_str *out) {
     if (!duro_json_skip(&reader, &value)) break;
     if (key.n == 0 || !is_scalar(value)) {
       duro__request_fail(r, DURO_INVALID_ARGUMENT,
-                         "the attribute '%.*s' must be a string, a number or a boolean", DURO_FMT(key));
+                         "the attribute '%.*s' must be a string, a number or a boolean",
+                         DURO_FMT(key));
       return false;
     }
     size_t bytes = key.n > value.n ? key.n : value.n;
@@ -151,8 +153,8 @@ static bool not_an_array(duro_request *r, const char *key) {
   return false;
 }
 
-bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *arena, duro_str **out,
-                   size_t *count) {
+bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *arena,
+                   duro_str **out, size_t *count) {
   *out = NULL;
   *count = 0;
   duro_str array = key ? duro__member(args, key) : args;
@@ -169,13 +171,17 @@ bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *
     }
     duro_str id = duro_json_text(&reader, arena);
     duro_str *slot = duro__vec_push(&ids);
-    if (!slot || !id.p) fine = fail_memory(r);
-    else if ((fine = duro__argument_id_ok(r, "instance id", id, DURO_MAX_DERIVED_ID_BYTES))) *slot = id;
+    if (!slot || !id.p)
+      fine = fail_memory(r);
+    else if ((fine = duro__argument_id_ok(r, "instance id", id, DURO_MAX_DERIVED_ID_BYTES)))
+      *slot = id;
   }
   if (fine && ids.count) {
     *out = duro_arena_alloc(arena, ids.count * sizeof **out);
-    if (*out) memcpy(*out, ids.items, ids.count * sizeof **out);
-    else fine = fail_memory(r);
+    if (*out)
+      memcpy(*out, ids.items, ids.count * sizeof **out);
+    else
+      fine = fail_memory(r);
     *count = fine ? ids.count : 0;
   }
   free(ids.items);

@@ -16,20 +16,20 @@ duro_str duro__member(duro_str object, const char *key);
 
 bool duro__arg_object(duro_request *r, duro_str arguments);
 // A text that obeys the rule of ids and names (UTF-8, no control characters, 1..max bytes).
-bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need need, size_t max_bytes,
-                  duro_arena *arena, duro_str *out);
+bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need need,
+                  size_t max_bytes, duro_arena *arena, duro_str *out);
 bool duro__argument_id_ok(duro_request *r, const char *what, duro_str id, size_t max_bytes);
 bool duro__arg_text(duro_request *r, duro_str args, const char *key, size_t max_bytes,
                     duro_arena *arena, duro_str *out);
 // A payload: its raw JSON. `null` is a payload like any other; absent is none.
 bool duro__arg_payload(duro_request *r, duro_str args, const char *key, duro_str *out);
-bool duro__arg_int(duro_request *r, duro_str args, const char *key, int64_t otherwise, int64_t least,
-                   int64_t *out);
+bool duro__arg_int(duro_request *r, duro_str args, const char *key, int64_t otherwise,
+                   int64_t least, int64_t *out);
 // A flat object of string, number and boolean; absent when it is empty.
 bool duro__arg_attributes(duro_request *r, duro_str args, duro_str *out);
 // An array of instance ids, each obeying the rule; `key` NULL: the arguments are the array.
-bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *arena, duro_str **out,
-                   size_t *count);
+bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *arena,
+                   duro_str **out, size_t *count);
 
 // The filter of a list (API.md 6.1). Its texts live in the arena or in `json`.
 bool duro__arg_filter(duro_request *r, duro_str json, duro_arena *arena, duro_filter *out);

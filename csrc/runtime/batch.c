@@ -98,6 +98,7 @@ void duro__batch_poison(duro_runtime *rt, duro_error *err) {
 static void batch_clear(duro__batch *b) {
   b->inserts.count = b->turns.count = b->updates.count = b->executions.count = 0;
   b->messages.count = b->messages_done.count = b->answers.count = b->deletes.count = 0;
+  b->jobs.count = b->jobs_done.count = 0;
   b->counters.count = b->touched.count = b->after.count = b->requests.count = 0;
   for (duro_message *m = b->consumed, *next; m; m = next) {
     next = m->next;
@@ -129,6 +130,8 @@ static void batch_destroy(duro__batch *b) {
   free(b->executions.items);
   free(b->messages.items);
   free(b->messages_done.items);
+  free(b->jobs.items);
+  free(b->jobs_done.items);
   free(b->answers.items);
   free(b->deletes.items);
   free(b->counters.items);
@@ -208,6 +211,8 @@ static void batch_rows(duro_runtime *rt, duro__batch *b) {
   ROWS(executions, execution_count);
   ROWS(messages, message_count);
   ROWS(messages_done, messages_done_count);
+  ROWS(jobs, job_count);
+  ROWS(jobs_done, jobs_done_count);
   ROWS(answers, answer_count);
   ROWS(deletes, delete_count);
   ROWS(counters, counter_count);
@@ -300,7 +305,7 @@ static void effects(duro_runtime *rt, duro__batch *b) {
     }
     if (!i->exec || i->gone || i->execution_id != a->execution_id) continue;
     duro__open *open = duro__exec_open(i->exec, a->task);
-    if (open && !open->runtime) duro__job_start(rt, i, open);
+    if (open && (!open->runtime || open->queue.p)) duro__job_start(rt, i, open);
   }
 }
 
@@ -310,6 +315,7 @@ static void batch_durable(duro_runtime *rt, duro__batch *b) {
   rt->totals.commits++;
   rt->fault_delay_ns = 0;
   rt->verify_ids = false;
+  rt->jobs_changed |= b->jobs.count > 0 || b->jobs_done.count > 0;
   effects(rt, b);
   for (size_t k = 0; k < b->requests.count; k++) duro__request_durable(b->requests.items[k]);
   if (rt->waiters) {

@@ -10,10 +10,11 @@
 #include "runtime/answers.h"
 #include "runtime/remote.h"
 
-#define ROWS_PER_POLL   256
-#define POLL_LEAST_MS   2  // while clients are busy
-#define POLL_MOST_MS    20 // while nobody asks: what a first call waits for at most
-#define KEEP_ANSWERS_NS UINT64_C(60000000000) // a client that has not fetched its answer by then is dead
+#define ROWS_PER_POLL 256
+#define POLL_LEAST_MS 2  // while clients are busy
+#define POLL_MOST_MS  20 // while nobody asks: what a first call waits for at most
+#define KEEP_ANSWERS_NS                                                                            \
+  UINT64_C(60000000000) // a client that has not fetched its answer by then is dead
 
 typedef struct answered {
   int64_t row_id;
@@ -29,7 +30,10 @@ struct duro__served {
   int64_t poll_ms;
 };
 
-static bool nobody_else(const duro_runtime *rt) { return strcmp(rt->path, ":memory:") == 0; }
+// In memory there are no other processes; but jobs of our own queues end as requests, too.
+static bool nobody_else(const duro_runtime *rt) {
+  return strcmp(rt->path, ":memory:") == 0 && !rt->claims;
+}
 
 static struct duro__served *served(duro_runtime *rt) {
   if (!rt->served) {
@@ -109,8 +113,8 @@ static bool take(duro_runtime *rt, struct duro__served *s) {
   duro_request_row *rows = NULL;
   size_t count = 0;
   duro_error *err = NULL;
-  duro_code code = duro__store_requests(rt->store, rt->last_request_row, ROWS_PER_POLL, &arena, &rows,
-                                        &count, &err);
+  duro_code code = duro__store_requests(rt->store, rt->last_request_row, ROWS_PER_POLL, &arena,
+                                        &rows, &count, &err);
   if (code) {
     duro__log(rt, "warn", "requests of clients cannot be read: %s", err ? err->message : "");
     duro_error_free(err);
@@ -149,7 +153,7 @@ static bool poll_is_due(duro_runtime *rt, const struct duro__served *s) {
 }
 
 bool duro__clients_poll(duro_runtime *rt) {
-  struct duro__served *s = nobody_else(rt) || rt->lost || rt->closing ? NULL : served(rt);
+  struct duro__served *s = rt->lost || rt->closing ? NULL : served(rt);
   if (!s) return false;
   if (rt->fault || rt->resume_ns) {
     s->had_fault = true;
@@ -159,13 +163,16 @@ bool duro__clients_poll(duro_runtime *rt) {
     s->had_fault = false;
     duro__waiters_check(rt); // somebody may wait for what went down with a batch
   }
-  if (!poll_is_due(rt, s)) return false;
+  if (nobody_else(rt) || !poll_is_due(rt, s)) return false;
   clear_away(rt, s);
   bool changed = file_changed(rt);
-  bool any = rt->posted && duro__remote_look(rt); // we were a client ourselves: we answer ourselves now
+  bool any =
+      rt->posted && duro__remote_look(rt); // we were a client ourselves: we answer ourselves now
   if (changed || s->more) any |= take(rt, s);
-  if (any) s->poll_ms = POLL_LEAST_MS;
-  else if (s->poll_ms < POLL_MOST_MS) s->poll_ms++;
+  if (any)
+    s->poll_ms = POLL_LEAST_MS;
+  else if (s->poll_ms < POLL_MOST_MS)
+    s->poll_ms++;
   return any;
 }
 

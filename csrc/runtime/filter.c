@@ -46,7 +46,8 @@ static bool read_statuses(filter_reader *f, duro_str value) {
   while (next_text(f, &reader, "status", &fine, &text)) {
     duro_status status;
     if (!duro_status_from(text, &status) || status == DURO_STATUS_CONTINUED_AS_NEW) {
-      duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "there is no status '%.*s'", DURO_FMT(text));
+      duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "there is no status '%.*s'",
+                         DURO_FMT(text));
       return false;
     }
     f->out->statuses |= 1u << status;
@@ -93,7 +94,8 @@ static bool read_attributes(filter_reader *f, duro_str value) {
   duro_json_open(&reader, value);
   duro_json_type type = duro_json_next(&reader);
   if (type == DURO_JSON_BEGIN_ARRAY) { // an empty Lua table
-    return duro_json_next(&reader) == DURO_JSON_END_ARRAY || refuse(f, "attributes", "must be an object");
+    return duro_json_next(&reader) == DURO_JSON_END_ARRAY ||
+           refuse(f, "attributes", "must be an object");
   }
   if (type != DURO_JSON_BEGIN_OBJECT) return refuse(f, "attributes", "must be an object");
   while (fine && duro_json_next(&reader) == DURO_JSON_KEY) {
@@ -105,7 +107,8 @@ static bool read_attributes(filter_reader *f, duro_str value) {
     match->key = duro_json_text(&reader, f->arena);
     if (!duro_json_skip(&reader, &match->value)) break;
     char c = match->value.n ? match->value.p[0] : 'n';
-    if (c == '{' || c == '[' || c == 'n') fine = refuse(f, "attributes", "may hold plain values only");
+    if (c == '{' || c == '[' || c == 'n')
+      fine = refuse(f, "attributes", "may hold plain values only");
   }
   if (fine && all.count) {
     size_t bytes = all.count * sizeof *all.items;
@@ -144,21 +147,26 @@ static bool read_string(filter_reader *f, const char *key, duro_str value, duro_
 
 static bool read_flag(filter_reader *f, const char *key, duro_str value, int *out) {
   bool yes = duro_str_equal(value, DURO_STR("true"));
-  if (!yes && !duro_str_equal(value, DURO_STR("false"))) return refuse(f, key, "must be true or false");
+  if (!yes && !duro_str_equal(value, DURO_STR("false")))
+    return refuse(f, key, "must be true or false");
   *out = yes ? 1 : -1;
   return true;
 }
 
 // Seconds to whole milliseconds such that an exclusive comparison stays right: a limit between two
 // milliseconds goes down for "after" and up for "before". 0 means "not asked", so it is kept away.
-static bool read_time(filter_reader *f, const char *key, duro_str value, bool before, int64_t *out) {
+static bool read_time(filter_reader *f, const char *key, duro_str value, bool before,
+                      int64_t *out) {
   duro_json_reader reader;
   duro_json_open(&reader, value);
   duro_json_type type = duro_json_next(&reader);
-  if (type != DURO_JSON_INTEGER && type != DURO_JSON_DOUBLE) return refuse(f, key, "must be a time");
+  if (type != DURO_JSON_INTEGER && type != DURO_JSON_DOUBLE)
+    return refuse(f, key, "must be a time");
   double ms = reader.number * 1000, near = round(ms);
-  if (fabs(ms - near) < 1e-3) ms = near; // a double does not hold every millisecond exactly
-  else ms = before ? ceil(ms) : floor(ms);
+  if (fabs(ms - near) < 1e-3)
+    ms = near; // a double does not hold every millisecond exactly
+  else
+    ms = before ? ceil(ms) : floor(ms);
   if (ms > 9e15) ms = 9e15;
   *out = ms < 1 ? (before ? 1 : 0) : (int64_t)ms;
   return true;
@@ -171,9 +179,12 @@ static bool read_member(filter_reader *f, const char *key, duro_str value) {
     int64_t *ms;
     bool before;
   } times[] = {
-      {"created_after", &out->created_after, false},     {"created_before", &out->created_before, true},
-      {"updated_after", &out->updated_after, false},     {"updated_before", &out->updated_before, true},
-      {"completed_after", &out->completed_after, false}, {"completed_before", &out->completed_before, true},
+      {"created_after", &out->created_after, false},
+      {"created_before", &out->created_before, true},
+      {"updated_after", &out->updated_after, false},
+      {"updated_before", &out->updated_before, true},
+      {"completed_after", &out->completed_after, false},
+      {"completed_before", &out->completed_before, true},
   };
   const struct {
     const char *key;
@@ -188,7 +199,8 @@ static bool read_member(filter_reader *f, const char *key, duro_str value) {
   if (strcmp(key, "attributes") == 0) return read_attributes(f, value);
   if (strcmp(key, "has_parent") == 0) return read_flag(f, key, value, &out->has_parent);
   for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-    if (strcmp(key, times[i].key) == 0) return read_time(f, key, value, times[i].before, times[i].ms);
+    if (strcmp(key, times[i].key) == 0)
+      return read_time(f, key, value, times[i].before, times[i].ms);
   }
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     if (strcmp(key, texts[i].key) != 0) continue;

@@ -92,6 +92,7 @@ void duro__instance_free(duro__instance *i) {
     next = m->next;
     duro_message_free(m);
   }
+  duro__job_refs_free(i);
   duro__mismatch_free(&i->mismatch);
   free((void *)i->id.p);
   free((void *)i->name.p);
@@ -258,6 +259,7 @@ static duro__instance *new_instance(duro_runtime *rt, const duro__new_instance *
   i->execution_id = 1;
   i->due_ms = DURO_NEVER;
   i->needs_insert = true;
+  i->rows_known = true;
   i->key = rt->last_key = duro_key_next(rt->last_key, i->created_at_ms, false);
   fresh_run_id(rt, i->run_id);
   if (oom) {

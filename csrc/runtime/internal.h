@@ -73,6 +73,8 @@ struct duro__instance {
   bool deleted;      // that batch deletes its row
   bool doomed;       // touched by a failed batch: to be dropped and loaded again
   bool foreign_vm;   // the other VM began it: kept and managed, not run
+  uint64_t stall_hash; // of the error its row shows while it is stalled
+  int broken_turns;  // in a row
   bool start_due;    // a pending one whose time has come
   bool deadline_sent; // its whole timeout is in the inbox
   bool stale_code;   // its coroutine is to be dropped and replayed before the next turn
@@ -81,6 +83,9 @@ struct duro__instance {
   int64_t last_seq;   // newest journal row; may be dropped once folded
   int batches;        // unfinished batches that name it
   duro_job *jobs;     // those that exist, by `sibling`
+  // Rows of `jobs`: of attempts that wait for a queue, and of details that local ones told (queues.c).
+  struct duro__job_ref *queued_head, *queued_tail, *kept_head, *kept_tail;
+  bool rows_known; // all of them
   int64_t due_ms;     // in the due heap; DURO_NEVER = not in it
   size_t due_index;
   int64_t shown_at_ms; // time of its newest committed turn
@@ -107,6 +112,8 @@ struct duro__batch {
   DURO__VEC(duro_execution_row) executions;
   DURO__VEC(duro_message_row) messages;
   DURO__VEC(int64_t) messages_done;
+  DURO__VEC(duro_job_row) jobs;
+  DURO__VEC(int64_t) jobs_done;
   DURO__VEC(duro_request_row) answers;
   DURO__VEC(int64_t) deletes;
   DURO__VEC(duro_counter) counters;
@@ -181,6 +188,16 @@ typedef struct duro__wait {
 } duro__wait;
 
 // --- Jobs (jobs.c) ---
+// A row of `jobs` (queues.c, heartbeats.c). `runtime` of an open activity points to one when it has a
+// queue, else to its job.
+typedef struct duro__job_ref {
+  struct duro__job_ref *next, *prev; // in its instance's list, the oldest first
+  int64_t row_id, execution_id, task, attempt;
+  int64_t due_ms; // when its time limits are to be looked at; 0 = it has none
+  bool held_back; // it lost too many holders
+  bool waits;     // for the owner to free it
+} duro__job_ref;
+
 typedef enum duro__job_state {
   DURO__JOB_READY,
   DURO__JOB_RUNNING,
@@ -204,8 +221,13 @@ struct duro_job {
   int64_t sleep_until_ms;
   size_t sleep_index;
   bool taken; // by the host
-  int64_t heartbeat_timeout_ms, attempt_timeout_ms, attempt_deadline_ms;
-  duro_buf heartbeat;
+  int64_t heartbeat_timeout_ms, attempt_timeout_ms;
+  int64_t attempt_deadline_ms, beat_due_ms; // once it has begun; 0 = none
+  duro_buf heartbeat;                       // the newest details of this attempt
+  uint64_t kept_ns;                         // when they were written last; 0 = not yet
+  bool keep_later;
+  duro_work *work;          // on a worker thread
+  struct duro__hold *hold;  // it came from a queue (claims.c)
   void *user;
   // The text of `info` follows in the same allocation.
 };
@@ -307,9 +329,14 @@ struct duro_runtime {
   duro__job_queue ready_jobs, woken_jobs;
   size_t jobs_running; // taken by the host and neither ended, nor asleep, nor waiting
   size_t jobs_out;     // taken by the host and not ended
-  size_t jobs_idle;    // of these: asleep or deferred (they wait for the passing of time)
+  size_t jobs_idle;    // of these: asleep, deferred, or awaiting a request
   DURO__VEC(duro__unregistered) unregistered;
   duro_job *orphans;   // whose instance is not in memory, by `sibling`
+  struct duro__pool *pool;     // worker threads (threads.c); NULL: none was needed yet
+  struct duro__claims *claims; // of task queues (claims.c); NULL: none yet
+  bool jobs_changed;           // a batch with rows of `jobs` became durable
+  DURO__VEC(duro_job *) beating; // local ones that told details
+  bool beats_waiting;            // some of these are to be written later
 
   duro_request *waiters;     // wait_kind tells for what
   duro_map wait_lists;       // instance key -> first duro__wait
@@ -398,6 +425,7 @@ void duro__code_replaced(duro_runtime *rt, duro_str name, duro_str version); // 
 void duro__turn_run(duro_runtime *rt, duro__instance *i);
 void duro__instance_stall_lost(duro_runtime *rt, duro__instance *i, const duro__open *o);
 void duro__instance_unstall(duro_runtime *rt, duro__instance *i);
+bool duro__stalls(duro_code code); // a fault of code or history: its instance stands still
 void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, const char *message);
 
 // --- rows.c ---
@@ -454,11 +482,61 @@ void duro__job_cancel(duro_runtime *rt, duro_job *job);
 void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task);
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i);  // its instance leaves memory
 void duro__jobs_attach(duro_runtime *rt, duro__instance *i);  // and comes back: finds its running ones
-void duro__job_arm(duro_runtime *rt, duro_job *job); // its attempt and heartbeat timeouts
 void duro__job_wake(duro_runtime *rt, duro_job *job);
+#define DURO__ACTIVITY_ID_SIZE 96
+int duro__activity_id(char out[DURO__ACTIVITY_ID_SIZE], const duro__instance *i, int64_t task);
+duro_job *duro__job_of_row(duro_runtime *rt, const duro_job_row *row, duro__code *code); // ready
 bool duro__sleepers_wake(duro_runtime *rt);
 int64_t duro__sleepers_next_ms(duro_runtime *rt);
 void duro__jobs_free(duro_runtime *rt);
+
+// --- heartbeats.c ---
+void duro__job_begun(duro_runtime *rt, duro_job *job);  // it runs: its time limits begin
+void duro__job_disarm(duro_runtime *rt, duro_job *job); // ... not yet
+void duro__job_rearm(duro_runtime *rt, duro_job *job);  // its exec is a new one
+bool duro__heartbeats_turn(duro_runtime *rt);           // writes the details that waited
+void duro__heartbeats_forget(duro_runtime *rt, duro_job *job);
+
+// --- threads.c ---
+bool duro__threads_collect(duro_runtime *rt); // what the threads tell; true when there was anything
+bool duro__threads_cancel(duro_job *job);     // true: it had not begun, and the job is the caller's again
+void duro__threads_woke(duro_job *job);       // its sleep is over
+void duro__threads_close(duro_runtime *rt);
+
+// --- queues.c (the owner's side of task queues) ---
+// The turn has taken these messages (`newest_first`): rows of attempts that are over go, and retries get
+// theirs. Then rows for what the turn schedules come, and those of what it cancels go. Both before its
+// journal row is made, which tells when the instance is due.
+void duro__queues_settle(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                         const duro_message *newest_first);
+void duro__queues_turn(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                       const duro__turn_result *result);
+duro__job_ref *duro__kept_ref(duro__instance *i, int64_t execution_id, int64_t task);
+duro__job_ref *duro__kept_add(duro__instance *i, int64_t row_id, int64_t execution_id, int64_t task,
+                              int64_t attempt); // NULL: memory is out
+void duro__job_refs_free(duro__instance *i);
+void duro__queue_start(duro_runtime *rt, duro__instance *i, duro__open *o);
+// Whether the attempt's time is over; else its due time is set anew. *details: of its last heartbeat.
+bool duro__queue_overdue(duro_runtime *rt, duro__instance *i, duro__open *o, duro_arena *arena,
+                         duro_str *details);
+void duro__queues_attach(duro_runtime *rt, duro__instance *i); // after loading or rebuilding its exec
+// For `why`: what waits in a queue, and when somebody served it last (idle servers say so every 30 s).
+duro_code duro__queue_look(duro_runtime *rt, duro_str queue, duro_queue_state *out,
+                           duro_error **err);
+
+// --- claims.c (serving task queues) ---
+bool duro__claims_step(duro_runtime *rt);
+int64_t duro__claims_wait_ms(const duro_runtime *rt); // until it looks again
+bool duro__claims_busy(const duro_runtime *rt);
+bool duro__claims_idle(const duro_runtime *rt);
+void duro__claim_beat(duro_runtime *rt, duro_job *job);
+void duro__claim_finish(duro_runtime *rt, duro_job *job, const duro_event *e);
+void duro__claim_drop(duro_job *job);
+// Of a job that is held here; false when it is not.
+bool duro__claim_times(const duro_runtime *rt, int64_t row_id, int64_t *claimed_at_ms,
+                       int64_t *beat_at_ms);
+void duro__claims_close(duro_runtime *rt); // before the store thread stops
+void duro__claims_free(duro_runtime *rt);
 
 // --- requests.c ---
 duro_request *duro__request_new(duro_runtime *rt);

@@ -107,6 +107,7 @@ static void leave_state(duro_runtime *rt, duro_job *job) {
   case DURO__JOB_AWAITING:
     if (job->awaited) job->awaited->awaiting = NULL;
     job->awaited = NULL;
+    rt->jobs_idle--;
     break;
   case DURO__JOB_RUNNING:
     break;
@@ -116,9 +117,14 @@ static void leave_state(duro_runtime *rt, duro_job *job) {
 void duro__job_wake(duro_runtime *rt, duro_job *job) {
   if (job->state != DURO__JOB_SLEEPING && job->state != DURO__JOB_AWAITING) return;
   leave_state(rt, job);
+  rt->did_something = true;
+  if (job->work) { // its thread goes on
+    job->state = DURO__JOB_RUNNING;
+    duro__threads_woke(job);
+    return;
+  }
   job->state = DURO__JOB_WOKEN;
   queue_add(&rt->woken_jobs, job);
-  rt->did_something = true;
 }
 
 duro_job *duro_next_job(duro_runtime *rt) {
@@ -129,13 +135,7 @@ duro_job *duro_next_job(duro_runtime *rt) {
   job->state = DURO__JOB_RUNNING;
   job->taken = true;
   rt->jobs_out++;
-  if (job->instance && job->instance->exec) {
-    duro__open *o = duro__exec_open(job->instance->exec, job->task);
-    if (o) {
-      o->state = DURO__STATE_RUNNING;
-      if (job->attempt_timeout_ms || job->heartbeat_timeout_ms) duro__job_arm(rt, job);
-    }
-  }
+  duro__job_begun(rt, job);
   return job;
 }
 
@@ -160,37 +160,64 @@ static char *put(char **at, duro_str s, duro_str *out) {
 }
 
 // Stable across attempts, and different for a new run under an old id.
-static int activity_id(char out[96], const duro__instance *i, int64_t task) {
-  return snprintf(out, 96, "%.32s-%lld-%lld", i->run_id, (long long)i->execution_id,
-                  (long long)task);
+int duro__activity_id(char out[DURO__ACTIVITY_ID_SIZE], const duro__instance *i, int64_t task) {
+  return snprintf(out, DURO__ACTIVITY_ID_SIZE, "%.32s-%lld-%lld", i->run_id,
+                  (long long)i->execution_id, (long long)task);
 }
 
-static duro_job *job_new(duro_runtime *rt, duro__instance *i, const duro__open *o, duro__code *code,
-                         duro_str heartbeat) {
-  char id[96];
-  int id_size = activity_id(id, i, o->id);
-  size_t size = i->id.n + o->name.n + (size_t)id_size + o->input.n + heartbeat.n + 5;
+// From what a row of `jobs` tells, whether it is one or not.
+static duro_job *job_new(duro_runtime *rt, const duro_job_row *from, duro__code *code) {
+  size_t size = from->instance_id.n + from->name.n + from->activity_id.n + from->input.n +
+                from->heartbeat.n + 5;
   duro_job *job = calloc(1, sizeof *job + size);
   if (!job) return NULL;
   char *at = (char *)(job + 1);
-  put(&at, i->id, &job->info.instance_id);
-  put(&at, o->name, &job->info.name);
-  put(&at, (duro_str){id, (size_t)id_size}, &job->info.activity_id);
-  put(&at, o->input, &job->info.input);
-  put(&at, heartbeat, &job->info.heartbeat_details);
-  job->info.attempt = o->attempt;
+  put(&at, from->instance_id, &job->info.instance_id);
+  put(&at, from->name, &job->info.name);
+  put(&at, from->activity_id, &job->info.activity_id);
+  put(&at, from->input, &job->info.input);
+  put(&at, from->heartbeat, &job->info.heartbeat_details);
+  job->info.attempt = from->attempt;
   job->info.code = code->handle;
   job->code = code;
   code->users++;
   job->rt = rt;
-  job->instance = i;
-  job->instance_key = i->key;
-  job->execution_id = i->execution_id;
-  job->task = o->id;
-  if (o->options.p) {
-    job->attempt_timeout_ms = duro_json_member_int(o->options, "attempt_timeout_ms", 0);
-    job->heartbeat_timeout_ms = duro_json_member_int(o->options, "heartbeat_timeout_ms", 0);
+  job->instance_key = from->instance_key;
+  job->execution_id = from->execution_id;
+  job->task = from->event_id;
+  if (from->options.p) {
+    job->attempt_timeout_ms = duro_json_member_int(from->options, "attempt_timeout_ms", 0);
+    job->heartbeat_timeout_ms = duro_json_member_int(from->options, "heartbeat_timeout_ms", 0);
   }
+  return job;
+}
+
+static duro_job *local_job(duro_runtime *rt, duro__instance *i, const duro__open *o,
+                           duro__code *code) {
+  char id[DURO__ACTIVITY_ID_SIZE];
+  int id_size = duro__activity_id(id, i, o->id);
+  duro_job_row from = {.instance_key = i->key,
+                       .execution_id = i->execution_id,
+                       .event_id = o->id,
+                       .attempt = o->attempt,
+                       .name = o->name,
+                       .activity_id = {id, (size_t)id_size},
+                       .instance_id = i->id,
+                       .input = o->input,
+                       .options = o->options,
+                       .heartbeat = o->heartbeat};
+  return job_new(rt, &from, code);
+}
+
+static void make_ready(duro_runtime *rt, duro_job *job) {
+  job->state = DURO__JOB_READY;
+  queue_add(&rt->ready_jobs, job);
+  rt->did_something = true;
+}
+
+duro_job *duro__job_of_row(duro_runtime *rt, const duro_job_row *row, duro__code *code) {
+  duro_job *job = job_new(rt, row, code);
+  if (job) make_ready(rt, job);
   return job;
 }
 
@@ -204,7 +231,10 @@ static void sibling_remove(duro_job **list, duro_job *job) {
 
 static void job_free(duro_runtime *rt, duro_job *job) {
   leave_state(rt, job);
-  if (job->instance) {
+  if (rt->beating.count) duro__heartbeats_forget(rt, job);
+  if (job->hold) {
+    duro__claim_drop(job);
+  } else if (job->instance) {
     sibling_remove(&job->instance->jobs, job);
     if (job->instance->exec && job->execution_id == job->instance->execution_id) {
       duro__open *o = duro__exec_open(job->instance->exec, job->task);
@@ -246,7 +276,11 @@ void duro__jobs_registered(duro_runtime *rt) {
 }
 
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
-  if (o->runtime || o->queue.p) return;
+  if (o->queue.p) {
+    duro__queue_start(rt, i, o);
+    return;
+  }
+  if (o->runtime) return;
   if (o->lost_in_a_row >= rt->options.max_lost_attempts) {
     duro__instance_stall_lost(rt, i, o);
     return;
@@ -256,22 +290,25 @@ void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
     wait_for_code(rt, i, o);
     return;
   }
-  duro_job *job = job_new(rt, i, o, code, o->heartbeat);
+  duro_job *job = local_job(rt, i, o, code);
   if (!job) {
     duro__log(rt, "error", "memory is out: activity '%.*s' of '%.*s' waits", DURO_FMT(o->name),
               DURO_FMT(i->id));
     return;
   }
   o->runtime = job;
+  job->instance = i;
   job->sibling = i->jobs;
   i->jobs = job;
-  job->state = DURO__JOB_READY;
-  queue_add(&rt->ready_jobs, job);
-  rt->did_something = true;
+  make_ready(rt, job);
 }
 
 static void deliver_result(duro_runtime *rt, duro_job *job, const duro_event *e) {
   if (job->orphan || job->cancelled) return;
+  if (job->hold) {
+    duro__claim_finish(rt, job, e);
+    return;
+  }
   duro_message *m = duro_message_new(job->instance_key, job->execution_id, e);
   if (!m) {
     duro__log(rt, "error", "memory is out: a result of '%.*s' is lost and its activity runs again",
@@ -307,7 +344,8 @@ void duro_job_fail(duro_job *job, duro_str error) {
   duro_event e = {.kind = DURO_EVENT_ACTIVITY_FAILED,
                   .source = job->task,
                   .attempt = job->info.attempt,
-                  .error = error};
+                  .error = error,
+                  .heartbeat = job->heartbeat.n ? duro_buf_str(&job->heartbeat) : DURO_NONE};
   deliver_result(rt, job, &e);
   job_free(rt, job);
 }
@@ -320,7 +358,7 @@ void duro__job_cancel(duro_runtime *rt, duro_job *job) {
     duro__open *o = duro__exec_open(job->instance->exec, job->task);
     if (o && o->runtime == job) o->runtime = NULL; // the next attempt is another job
   }
-  if (job->state == DURO__JOB_READY)
+  if (job->state == DURO__JOB_READY || (job->work && duro__threads_cancel(job)))
     job_free(rt, job); // nobody has seen it
   else
     duro__job_wake(rt, job);
@@ -337,7 +375,7 @@ void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t executio
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i) {
   for (duro_job *job = i->jobs, *next; job; job = next) {
     next = job->sibling;
-    if (i->gone && job->state == DURO__JOB_READY) {
+    if (i->gone && (job->state == DURO__JOB_READY || (job->work && duro__threads_cancel(job)))) {
       job_free(rt, job);
       continue;
     }
@@ -362,6 +400,7 @@ static void attach(duro__instance *i, duro_job *job) {
   }
   o->runtime = job;
   o->state = job->state == DURO__JOB_READY ? DURO__STATE_WAITING : DURO__STATE_RUNNING;
+  duro__job_rearm(job->rt, job);
 }
 
 void duro__jobs_attach(duro_runtime *rt, duro__instance *i) {
@@ -377,11 +416,13 @@ void duro__jobs_attach(duro_runtime *rt, duro__instance *i) {
     i->jobs = job;
   }
   for (duro_job *job = i->jobs; job; job = job->sibling) attach(i, job);
+  duro__queues_attach(rt, i);
 }
 
 void duro__jobs_free(duro_runtime *rt) {
   while (rt->orphans) job_free(rt, rt->orphans);
   free(rt->sleeping.items);
+  free(rt->beating.items);
   free(rt->unregistered.items);
 }
 
@@ -412,6 +453,7 @@ void duro_job_await(duro_job *job, duro_request *request) {
   job->state = DURO__JOB_AWAITING;
   job->awaited = request;
   request->awaiting = job;
+  job->rt->jobs_idle++; // what the request needs keeps the runtime from being idle, or nothing does
   if (request->done) duro__job_wake(job->rt, job);
 }
 
@@ -420,34 +462,4 @@ duro_code duro_job_defer(duro_job *job, duro_buf *token, duro_error **err) {
   if (token->oom) return duro_fail_oom(err);
   job->deferred = true;
   return DURO_OK;
-}
-
-// The attempt's and the heartbeat's timeout share one due time in the exec: the earlier one.
-void duro__job_arm(duro_runtime *rt, duro_job *job) {
-  if (!job->instance || !job->instance->exec) return;
-  int64_t now_ms = duro__now(rt), due_ms = 0;
-  if (job->attempt_timeout_ms && !job->attempt_deadline_ms) {
-    job->attempt_deadline_ms = now_ms + job->attempt_timeout_ms;
-  }
-  if (job->attempt_deadline_ms) due_ms = job->attempt_deadline_ms;
-  if (job->heartbeat_timeout_ms) {
-    int64_t beat = now_ms + job->heartbeat_timeout_ms;
-    if (!due_ms || beat < due_ms) due_ms = beat;
-  }
-  duro__exec_set_volatile_due(job->instance->exec, job->task, due_ms);
-  duro__timers_update(rt, job->instance);
-}
-
-duro_code duro_job_heartbeat(duro_job *job, duro_str details, duro_error **err) {
-  if (details.n > DURO_MAX_PAYLOAD_BYTES) {
-    return duro_fail(err, DURO_TOO_LARGE, "heartbeat details are %zu bytes; %d are allowed",
-                     details.n, DURO_MAX_PAYLOAD_BYTES);
-  }
-  duro_runtime *rt = job->rt;
-  if (!job->instance || !job->instance->exec || job->cancelled) return DURO_OK;
-  duro__open *o = duro__exec_open(job->instance->exec, job->task);
-  if (!o) return DURO_OK;
-  duro_code code = duro__exec_set_heartbeat(job->instance->exec, job->task, details, err);
-  if (!code && job->heartbeat_timeout_ms) duro__job_arm(rt, job);
-  return code;
 }

@@ -81,6 +81,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
         .kind = DURO_EVENT_ACTIVITY_FAILED, .source = o->id, .attempt = o->attempt, .lost = true};
     lost.error =
         DURO_STR("{\"code\":\"unavailable\",\"message\":\"the process that ran it has died\"}");
+    if (duro__kept_ref(i, i->execution_id, o->id)) lost.heartbeat = o->heartbeat;
     duro_message *m = duro_message_new(i->key, i->execution_id, &lost);
     if (m) duro__deliver(rt, i, m);
   }
@@ -149,6 +150,9 @@ static duro__instance *from_row(const duro_instance_row *row) {
   i->execution_started_at_ms = row->execution_started_at_ms;
   i->custom_status_version = row->custom_status_version;
   i->shown_at_ms = row->updated_at_ms;
+  if (row->status == DURO_STATUS_STALLED) {
+    i->stall_hash = duro_hash_bytes(row->error.p, row->error.n);
+  }
   i->due_ms = DURO_NEVER;
   if (row->run_id.n < sizeof i->run_id) memcpy(i->run_id, row->run_id.p, row->run_id.n);
   if (oom) {
@@ -187,13 +191,8 @@ static duro_code revive(duro_runtime *rt, duro__instance *i, const duro_loaded *
   }
   duro_error *problem = NULL;
   duro_code code = replay(rt, i, &loaded->history, arena, &problem);
-  if (code == DURO_NOT_REGISTERED || code == DURO_NONDETERMINISM) {
-    if (i->status == DURO_STATUS_STALLED) { // still, and its row says so
-      duro__instance_unbuild(rt, i);
-      i->parked_count = i->inbox_count;
-    } else {
-      duro__instance_stall(rt, i, code, problem ? problem->message : NULL);
-    }
+  if (duro__stalls(code)) {
+    duro__instance_stall(rt, i, code, problem ? problem->message : NULL);
     duro_error_free(problem);
     return DURO_OK;
   }
@@ -206,9 +205,7 @@ static duro_code revive(duro_runtime *rt, duro__instance *i, const duro_loaded *
   }
   const duro__open *poison = lost_too_often(rt, i->exec);
   if (poison) {
-    if (i->status != DURO_STATUS_STALLED) duro__instance_stall_lost(rt, i, poison);
-    duro__instance_unbuild(rt, i);
-    i->parked_count = i->inbox_count;
+    duro__instance_stall_lost(rt, i, poison);
     return DURO_OK;
   }
   if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);

@@ -58,7 +58,7 @@ duro_code duro_set_time(duro_runtime *rt, int64_t now_ms, duro_error **err) {
 static bool turns_allowed(const duro_runtime *rt) {
   if (rt->role != DURO_ROLE_RUNTIME || rt->fault || rt->lost) return false;
   if (rt->resume_ns) return false;
-  return !(rt->options.virtual_clock && rt->in_flight);
+  return !(rt->options.virtual_clock && (rt->in_flight || duro__claims_busy(rt)));
 }
 
 static bool run_turns(duro_runtime *rt) {
@@ -115,6 +115,7 @@ static bool own_work(duro_runtime *rt) {
     any |= recheck_stalled(rt);
   }
   any |= run_turns(rt);
+  any |= duro__heartbeats_turn(rt);
   any |= duro__batches_turn(rt);
   duro__fold_turn(rt);
   if (rt->live_count > (size_t)rt->options.max_live_instances) duro__evict(rt);
@@ -124,7 +125,9 @@ static bool own_work(duro_runtime *rt) {
 static bool work(duro_runtime *rt) {
   uv_run(&rt->loop, UV_RUN_NOWAIT);
   bool any = duro__writer_collect(rt);
+  any |= duro__threads_collect(rt);
   any |= duro__sleepers_wake(rt);
+  any |= duro__claims_step(rt);
   if (rt->role == DURO_ROLE_RUNTIME)
     any |= own_work(rt);
   else
@@ -171,7 +174,7 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt) {
   if (rt->fault && !rt->probing && !rt->in_flight)
     wait = least(wait, ms_until_ns(rt->fault_retry_ns));
   if (rt->resume_ns && !rt->fault) wait = least(wait, ms_until_ns(rt->resume_ns));
-  return least(wait, duro__client_poll_ms(rt));
+  return least(wait, least(duro__client_poll_ms(rt), duro__claims_wait_ms(rt)));
 }
 
 // When the thread was held up for longer than the wait, libuv (before 1.45) runs the timer first, and
@@ -217,10 +220,11 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
 
 bool duro_idle(const duro_runtime *rt) {
   duro_runtime *self = (duro_runtime *)rt;
+  if (rt->ready_jobs.head || rt->woken_jobs.head || rt->jobs_out > rt->jobs_idle) return false;
+  if (!duro__claims_idle(rt)) return false;
   if (rt->role != DURO_ROLE_RUNTIME) return rt->waiters == NULL;
   if (rt->fault || rt->resume_ns || rt->in_flight || rt->open) return false;
   if (rt->ready_count || rt->recheck_stalled || rt->want_fold.count) return false;
-  if (rt->ready_jobs.head || rt->woken_jobs.head || rt->jobs_out > rt->jobs_idle) return false;
   if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) return false;
   return duro_next_due_ms(self) > duro__now(self);
 }

@@ -18,6 +18,7 @@ duro_options duro_options_default(void) {
       .activity_concurrency = 100,
       .feed_retention_ms = 10 * 60 * 1000,
       .feed_max_bytes = INT64_C(256) * 1024 * 1024,
+      .worker_threads = 4,
       .vm = DURO_VM_C,
       .max_lost_attempts = 20,
       .max_live_instances = 10000,
@@ -27,6 +28,21 @@ duro_options duro_options_default(void) {
       .enable_metrics = true,
       .enable_streaming = true,
   };
+}
+
+static duro_code check_queues(const duro_options *o, duro_error **err) {
+  char why[128];
+  if (o->role == DURO_ROLE_WORKER && !o->queue_count) {
+    return duro_fail(err, DURO_INVALID_ARGUMENT, "a worker needs queues to serve");
+  }
+  if (o->role == DURO_ROLE_CLIENT && o->queue_count) {
+    return duro_fail(err, DURO_INVALID_ARGUMENT, "a client runs no activities: it serves no queues");
+  }
+  for (size_t k = 0; k < o->queue_count; k++) {
+    if (!duro_id_problem(o->queues[k], DURO_MAX_NAME_BYTES, why)) continue;
+    return duro_fail(err, DURO_INVALID_ARGUMENT, "the name of a queue %s", why);
+  }
+  return DURO_OK;
 }
 
 static duro_code check(const duro_options *o, const duro_host *host, duro_error **err) {
@@ -39,6 +55,7 @@ static duro_code check(const duro_options *o, const duro_host *host, duro_error 
       {"activity_concurrency", o->activity_concurrency, 1, 1000000},
       {"max_live_instances", o->max_live_instances, 1, 100000000},
       {"max_lost_attempts", o->max_lost_attempts, 1, 1000000},
+      {"worker_threads", o->worker_threads, 1, DURO_MAX_WORKER_THREADS},
       {"feed_retention", o->feed_retention_ms, 0, INT64_MAX},
       {"feed_max_bytes", o->feed_max_bytes, 0, INT64_MAX},
       {"lease_wait", o->lease_wait_ms, 0, INT64_MAX},
@@ -51,7 +68,7 @@ static duro_code check(const duro_options *o, const duro_host *host, duro_error 
                      ranges[k].name, (long long)ranges[k].value, (long long)ranges[k].least,
                      (long long)ranges[k].most);
   }
-  return DURO_OK;
+  return check_queues(o, err);
 }
 
 static void store_log(void *user, const char *level, const char *message) {
@@ -132,10 +149,12 @@ duro_code duro__become_owner(duro_runtime *rt, duro_error **err) {
 
 static duro_code take_role(duro_runtime *rt, duro_error **err) {
   rt->role = DURO_ROLE_CLIENT;
-  if (rt->asked_role == DURO_ROLE_WORKER) {
-    return duro_fail(err, DURO_UNSUPPORTED, "role \"worker\" is not supported by this build");
+  if (rt->options.queue_count && !duro__store_has(rt->store, DURO__VERB_claim_jobs)) {
+    return duro_fail(err, DURO_UNSUPPORTED, "this store has no task queues");
   }
-  if (rt->asked_role == DURO_ROLE_CLIENT) return read_marks(rt, err);
+  if (rt->asked_role == DURO_ROLE_CLIENT || rt->asked_role == DURO_ROLE_WORKER) {
+    return read_marks(rt, err);
+  }
   duro_error *busy = NULL;
   duro_code code = duro__become_owner(rt, &busy);
   if (code == DURO_BUSY && rt->asked_role == DURO_ROLE_AUTO) {
@@ -147,6 +166,28 @@ static duro_code take_role(duro_runtime *rt, duro_error **err) {
   else
     duro_error_free(busy);
   return code;
+}
+
+// The names are the caller's: copied, in one block with their array.
+static duro_code copy_queues(duro_runtime *rt, duro_error **err) {
+  size_t count = rt->options.queue_count, size = count * sizeof(duro_str);
+  for (size_t k = 0; k < count; k++) size += rt->options.queues[k].n + 1;
+  const duro_str *from = rt->options.queues;
+  rt->options.queues = NULL;
+  if (!count) return DURO_OK;
+  duro_str *queues = calloc(1, size);
+  if (!queues) {
+    rt->options.queue_count = 0;
+    return duro_fail_oom(err);
+  }
+  char *at = (char *)(queues + count);
+  for (size_t k = 0; k < count; k++) {
+    queues[k] = (duro_str){at, from[k].n};
+    memcpy(at, from[k].p, from[k].n);
+    at += from[k].n + 1;
+  }
+  rt->options.queues = queues;
+  return DURO_OK;
 }
 
 static void seed(duro_runtime *rt) {
@@ -176,7 +217,8 @@ duro_code duro_open(const duro_options *options, const duro_host *host, duro_run
   rt->started_ns = duro_clock_monotonic_ns();
   rt->virtual_now_ms = duro_clock_wall_ms();
   seed(rt);
-  code = open_loop(rt, err);
+  code = copy_queues(rt, err);
+  if (!code) code = open_loop(rt, err);
   if (!code) code = open_store(rt, err);
   if (!code) code = take_role(rt, err);
   if (!code) code = duro__writer_start(rt, err);
@@ -243,6 +285,7 @@ static void free_all(duro_runtime *rt) {
   duro__waiters_free(rt);
   answer_closed(rt);
   duro__instances_free(rt);
+  duro__claims_free(rt);
   duro__jobs_free(rt);
   duro__batches_free(rt);
   duro__registry_free(rt);
@@ -250,6 +293,7 @@ static void free_all(duro_runtime *rt) {
   free(rt->reload.items);
   free(rt->want_fold.items);
   duro_buf_free(&rt->scratch);
+  free((void *)rt->options.queues);
   free(rt->path);
   free(rt);
 }
@@ -258,11 +302,13 @@ void duro_close(duro_runtime *rt) {
   if (!rt) return;
   if (!duro__is_own_process(rt)) return; // after fork: the threads and locks are the parent's
   rt->closing = true;
+  duro__threads_close(rt);
   if (rt->writer.started && rt->role == DURO_ROLE_RUNTIME) {
     if (rt->options.virtual_clock) duro__batch_open(rt); // keeps the time that was reached
     drain(rt);
   }
   duro__watchdog_stop(rt);
+  if (rt->writer.started) duro__claims_close(rt);
   if (rt->writer.started || rt->helper.started) duro__writer_stop(rt);
   if (rt->role == DURO_ROLE_RUNTIME && rt->store) duro__owner_release(rt);
   duro__store_close(rt->store);

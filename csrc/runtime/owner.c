@@ -17,10 +17,10 @@
 
 #include "runtime/internal.h"
 
-#define LEASE_MS        30000 // what another host must wait after a crash here
-#define RENEW_EVERY_MS  5000  // a few tries within one lease
-#define RENEW_AGAIN_MS  1000  // after a fault of the store
-#define WAIT_SLICE_MS   10    // open is a blocking call while it waits for the place
+#define LEASE_MS       30000 // what another host must wait after a crash here
+#define RENEW_EVERY_MS 5000  // a few tries within one lease
+#define RENEW_AGAIN_MS 1000  // after a fault of the store
+#define WAIT_SLICE_MS  10    // open is a blocking call while it waits for the place
 
 static bool in_memory(const duro_runtime *rt) { return strcmp(rt->path, ":memory:") == 0; }
 
@@ -73,8 +73,8 @@ static void describe_self(duro_runtime *rt) {
   gmtime_r(&now, &utc);
   strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S UTC", &utc);
   host_name(host);
-  int n = snprintf(rt->owner_text, sizeof rt->owner_text, "process %d on host %.60s since %s", rt->pid,
-                   host, since);
+  int n = snprintf(rt->owner_text, sizeof rt->owner_text, "process %d on host %.60s since %s",
+                   rt->pid, host, since);
   if (n < 0) rt->owner_text[0] = '\0';
 }
 
@@ -109,7 +109,8 @@ static duro_code try_lock(duro_runtime *rt, duro_error **err) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   free(path);
   if (fd < 0) {
-    return duro_fail(err, DURO_STORAGE, "'%s-owner' cannot be opened: %s", rt->path, strerror(errno));
+    return duro_fail(err, DURO_STORAGE, "'%s-owner' cannot be opened: %s", rt->path,
+                     strerror(errno));
   }
   lock_state state = take_lock(fd);
   if (state == LOCK_TAKEN) {

@@ -214,16 +214,18 @@ DURO_EXPORT duro_code duro_register_orchestration(duro_runtime *rt, duro_str nam
   duro_code problem = check_name(name, "orchestration's", err);
   if (problem) return problem;
   if (!duro__semver_valid(version)) {
-    return duro_fail(err, DURO_INVALID_ARGUMENT, "the version '%.*s' of '%.*s' is not of the form 1.2.3",
-                     DURO_FMT(version), DURO_FMT(name));
+    return duro_fail(err, DURO_INVALID_ARGUMENT,
+                     "the version '%.*s' of '%.*s' is not of the form 1.2.3", DURO_FMT(version),
+                     DURO_FMT(name));
   }
   versions *all = versions_of(rt, name);
   bool found = false;
   size_t place = all ? place_of(all, version, &found) : 0;
   if (found && !replace) {
-    return duro_fail(err, DURO_ALREADY_EXISTS,
-                     "orchestration '%.*s' version '%.*s' is registered already (replace=true replaces it)",
-                     DURO_FMT(name), DURO_FMT(version));
+    return duro_fail(
+        err, DURO_ALREADY_EXISTS,
+        "orchestration '%.*s' version '%.*s' is registered already (replace=true replaces it)",
+        DURO_FMT(name), DURO_FMT(version));
   }
   duro__code *made = code_new(name, version, code);
   if (!made) return duro_fail_oom(err);
@@ -250,14 +252,15 @@ duro__code *duro__find_orchestration(duro_runtime *rt, duro_str name, duro_str v
 
 // --- Activities ---
 
-DURO_EXPORT duro_code duro_register_activity(duro_runtime *rt, duro_str name, void *code, bool replace,
-                                             duro_error **err) {
+DURO_EXPORT duro_code duro_register_activity(duro_runtime *rt, duro_str name, void *code,
+                                             bool replace, duro_error **err) {
   duro_code problem = check_name(name, "activity's", err);
   if (problem) return problem;
   duro__code *old = duro__find_activity(rt, name);
   if (old && !replace) {
     return duro_fail(err, DURO_ALREADY_EXISTS,
-                     "activity '%.*s' is registered already (replace=true replaces it)", DURO_FMT(name));
+                     "activity '%.*s' is registered already (replace=true replaces it)",
+                     DURO_FMT(name));
   }
   duro__code *made = code_new(name, DURO_NONE, code);
   if (!made || !duro_map_put(&rt->activities, duro_str_from(made->name), made)) {

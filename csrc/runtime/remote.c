@@ -12,9 +12,9 @@
 #include "runtime/arguments.h"
 #include "runtime/remote_state.h"
 
-#define POLL_MOST_MS   20
-#define OWNER_LOOK_NS  UINT64_C(500000000)
-#define FETCH_AT_ONCE  100
+#define POLL_MOST_MS  20
+#define OWNER_LOOK_NS UINT64_C(500000000)
+#define FETCH_AT_ONCE 100
 
 static struct duro__remote *remote(duro_runtime *rt) {
   if (!rt->remote) rt->remote = calloc(1, sizeof *rt->remote);
@@ -24,8 +24,8 @@ static struct duro__remote *remote(duro_runtime *rt) {
 // --- What a call becomes ---
 
 static void fail_unavailable(duro_runtime *rt, duro_request *r, const char *verb) {
-  duro__request_fail(r, DURO_UNAVAILABLE, "'%s' has no running owner now, and '%s' needs one", rt->path,
-                     verb);
+  duro__request_fail(r, DURO_UNAVAILABLE, "'%s' has no running owner now, and '%s' needs one",
+                     rt->path, verb);
 }
 
 static void push_or_fail(duro_runtime *rt, duro__posting *p, duro_request *r, bool complete) {
@@ -37,8 +37,8 @@ static void push_or_fail(duro_runtime *rt, duro__posting *p, duro_request *r, bo
   duro__fail_memory(r);
 }
 
-static void post_command(duro_runtime *rt, const duro__call_verb *verb, duro_request *r, duro_str args,
-                         duro_str instance_id, bool awaits) {
+static void post_command(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
+                         duro_str args, duro_str instance_id, bool awaits) {
   duro__posting *p = duro__posting_new(r, verb, args);
   if (p) p->awaits = awaits;
   bool complete = p && duro__posting_ask(p, verb->name, instance_id, false, args, duro__now(rt));
@@ -86,8 +86,9 @@ static bool add_insert(duro_runtime *rt, duro__posting *p, const duro__start *s)
 static bool add_one_start(duro_runtime *rt, duro__posting *p, const duro__start *s, duro_str args) {
   duro_buf full = {0};
   add_start(&full, s, args);
-  bool fine = !full.oom && add_insert(rt, p, s) &&
-              duro__posting_ask(p, "start", s->instance.id, true, duro_buf_str(&full), duro__now(rt));
+  bool fine =
+      !full.oom && add_insert(rt, p, s) &&
+      duro__posting_ask(p, "start", s->instance.id, true, duro_buf_str(&full), duro__now(rt));
   duro_buf_free(&full);
   return fine;
 }
@@ -121,8 +122,8 @@ static bool owner_or_fail(duro_runtime *rt, duro_request *r, const char *verb) {
   return false;
 }
 
-static void start(duro_runtime *rt, const duro__call_verb *verb, duro_request *r, const duro__start *s,
-                  duro_str args) {
+static void start(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
+                  const duro__start *s, duro_str args) {
   duro_status status;
   standing what = s->generated ? STANDING_NONE : look_up(rt, r, s->instance.id, &status);
   if (what == STANDING_ERROR) return;
@@ -141,7 +142,8 @@ static void start(duro_runtime *rt, const duro__call_verb *verb, duro_request *r
   }
 }
 
-static void call_start(duro_runtime *rt, const duro__call_verb *verb, duro_request *r, duro_str args) {
+static void call_start(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
+                       duro_str args) {
   duro_arena arena = {0};
   duro__start s;
   if (duro__start_read(rt, r, args, &arena, &s)) start(rt, verb, r, &s, args);
@@ -161,7 +163,8 @@ static bool add_of_many(duro_runtime *rt, duro_request *r, duro__posting *p, dur
   }
   for (size_t i = 0; i < p->inserts.count && !s.generated; i++) {
     if (!duro_str_equal(p->inserts.items[i].id, s.instance.id)) continue;
-    duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' is given twice", DURO_FMT(s.instance.id));
+    duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' is given twice",
+                       DURO_FMT(s.instance.id));
     return false;
   }
   if (r->answer.n > 1) duro_buf_add_char(&r->answer, ',');
@@ -171,7 +174,8 @@ static bool add_of_many(duro_runtime *rt, duro_request *r, duro__posting *p, dur
   return false;
 }
 
-static void call_start_many(duro_runtime *rt, const duro__call_verb *verb, duro_request *r, duro_str args) {
+static void call_start_many(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
+                            duro_str args) {
   duro_json_reader reader;
   duro_str entry;
   duro_json_open(&reader, args);
@@ -202,7 +206,8 @@ static void call_start_many(duro_runtime *rt, const duro__call_verb *verb, duro_
 
 // --- raise_event and the other commands ---
 
-static void call_raise(duro_runtime *rt, const duro__call_verb *verb, duro_request *r, duro_str args) {
+static void call_raise(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
+                       duro_str args) {
   duro_arena arena = {0};
   duro_str id, name, data, dedup_id;
   duro_status status;
@@ -214,9 +219,12 @@ static void call_raise(duro_runtime *rt, const duro__call_verb *verb, duro_reque
     standing what = look_up(rt, r, id, &status);
     duro_buf_clear(&r->answer);
     duro_buf_add_lit(&r->answer, "true");
-    if (what == STANDING_NONE) duro__fail_not_found(r, id);
-    else if (what == STANDING_ENDED) duro__fail_finished(r, id, status);
-    else if (what == STANDING_RUNNING) post_command(rt, verb, r, args, id, duro__owner_lives(rt));
+    if (what == STANDING_NONE)
+      duro__fail_not_found(r, id);
+    else if (what == STANDING_ENDED)
+      duro__fail_finished(r, id, status);
+    else if (what == STANDING_RUNNING)
+      post_command(rt, verb, r, args, id, duro__owner_lives(rt));
   }
   duro_arena_free(&arena);
 }
@@ -271,9 +279,12 @@ static bool fetch(duro_runtime *rt, struct duro__remote *m, duro_request *r) {
   if (there) {
     int64_t *slot = duro__vec_push(&m->fetched);
     if (slot) *slot = r->wait_number;
-    if (!code) take_answer(r, row.answer);
-    else if (r->wait_any) duro__request_durable(r);
-    else duro__request_fail(r, DURO_UNAVAILABLE, "the owner's answer was not fetched in time");
+    if (!code)
+      take_answer(r, row.answer);
+    else if (r->wait_any)
+      duro__request_durable(r);
+    else
+      duro__request_fail(r, DURO_UNAVAILABLE, "the owner's answer was not fetched in time");
   }
   duro_arena_free(&arena);
   return there;
@@ -323,10 +334,12 @@ bool duro__remote_look(duro_runtime *rt) {
 static void give_up(duro_runtime *rt) {
   for (duro_request *r = rt->posted, *next; r; r = next) {
     next = r->next;
-    if (r->wait_any) duro__request_durable(r);
-    else duro__request_fail(r, DURO_UNAVAILABLE,
-                            "the owner of '%s' went before it answered; the next one may still do it",
-                            rt->path);
+    if (r->wait_any)
+      duro__request_durable(r);
+    else
+      duro__request_fail(r, DURO_UNAVAILABLE,
+                         "the owner of '%s' went before it answered; the next one may still do it",
+                         rt->path);
   }
 }
 
@@ -334,7 +347,8 @@ static bool take_over(duro_runtime *rt) {
   duro_error *err = NULL;
   duro_code code = duro__become_owner(rt, &err);
   if (code && code != DURO_BUSY) {
-    duro__log(rt, "warn", "the owner's place is free but cannot be taken: %s", err ? err->message : "");
+    duro__log(rt, "warn", "the owner's place is free but cannot be taken: %s",
+              err ? err->message : "");
   }
   duro_error_free(err);
   if (!code) rt->did_something = true;
@@ -378,8 +392,10 @@ bool duro__client_step(duro_runtime *rt) {
     duro__waiters_check(rt);
     any |= first != rt->waiters;
   }
-  if (any) m->poll_ms = 1;
-  else if (m->poll_ms < POLL_MOST_MS) m->poll_ms++;
+  if (any)
+    m->poll_ms = 1;
+  else if (m->poll_ms < POLL_MOST_MS)
+    m->poll_ms++;
   return any;
 }
 

@@ -34,8 +34,8 @@ void duro__posting_free(duro__posting *p) {
   free(p);
 }
 
-bool duro__posting_ask(duro__posting *p, const char *kind, duro_str instance_id, bool adopt, duro_str args,
-                       int64_t now_ms) {
+bool duro__posting_ask(duro__posting *p, const char *kind, duro_str instance_id, bool adopt,
+                       duro_str args, int64_t now_ms) {
   duro_request_row *row = duro__vec_push(&p->requests);
   int64_t *id = row ? duro__vec_push(&p->ids) : NULL;
   duro_buf body = {0};
@@ -223,8 +223,10 @@ void duro__remote_post_next(duro_runtime *rt) {
 void duro__posting_push(duro_runtime *rt, duro__posting *p) {
   struct duro__remote *m = rt->remote;
   p->next = NULL;
-  if (m->todo_tail) m->todo_tail->next = p;
-  else m->todo_head = p;
+  if (m->todo_tail)
+    m->todo_tail->next = p;
+  else
+    m->todo_head = p;
   m->todo_tail = p;
   duro__remote_post_next(rt);
 }

@@ -28,8 +28,10 @@ void duro__request_link(duro_request *r, duro_request **list) {
 
 void duro__request_unlink(duro_request *r) {
   if (!r->list) return;
-  if (r->prev) r->prev->next = r->next;
-  else *r->list = r->next;
+  if (r->prev)
+    r->prev->next = r->next;
+  else
+    *r->list = r->next;
   if (r->next) r->next->prev = r->prev;
   r->next = r->prev = NULL;
   r->list = NULL;
@@ -58,8 +60,10 @@ static void add_row_answer(duro_buf *b, const duro_request *r) {
     duro__add_error(b, r->code, r->error);
   } else {
     duro_buf_add_lit(b, "\"ok\":");
-    if (r->answer.n) duro_buf_add_str(b, duro_buf_str(&r->answer));
-    else duro_buf_add_lit(b, "null");
+    if (r->answer.n)
+      duro_buf_add_str(b, duro_buf_str(&r->answer));
+    else
+      duro_buf_add_lit(b, "null");
   }
   duro_buf_add_char(b, '}');
 }
@@ -90,7 +94,8 @@ static duro__batch *newest_batch(duro_runtime *rt) {
   return rt->open ? rt->open : rt->failed_tail ? rt->failed_tail : rt->flight_tail;
 }
 
-void duro__call_again(duro_runtime *rt, duro_request *r, duro__call_function *run, duro_str arguments) {
+void duro__call_again(duro_runtime *rt, duro_request *r, duro__call_function *run,
+                      duro_str arguments) {
   duro__batch *b = newest_batch(rt);
   if (!b) b = duro__batch_open(rt);
   duro_request **slot = b ? duro__vec_push(&b->requests) : NULL;
@@ -116,8 +121,10 @@ void duro__answer_when_durable(duro_runtime *rt, const duro__instance *i, duro_r
     for (duro__batch *b = lists[n]; b; b = b->next) {
       if (b->rows.id != i->last_batch) continue;
       duro_request **slot = duro__vec_push(&b->requests);
-      if (slot) *slot = r;
-      else duro__fail_memory(r);
+      if (slot)
+        *slot = r;
+      else
+        duro__fail_memory(r);
       return;
     }
   }
@@ -148,8 +155,9 @@ static void finish(duro_request *r) {
 // gone on, is not dropped because the store or memory failed. Both are taken again.
 static bool row_stays(const duro_request *r) {
   if (r->row_stored) return true;
-  return r->row_deleted && (r->code == DURO_STORAGE || r->code == DURO_BUSY || r->code == DURO_LOCKED ||
-                            r->code == DURO_CLOSED || r->code == DURO_OUT_OF_MEMORY);
+  return r->row_deleted &&
+         (r->code == DURO_STORAGE || r->code == DURO_BUSY || r->code == DURO_LOCKED ||
+          r->code == DURO_CLOSED || r->code == DURO_OUT_OF_MEMORY);
 }
 
 void duro__request_take_error(duro_request *r, duro_code code, duro_error *err) {
@@ -170,7 +178,8 @@ void duro__request_take_error(duro_request *r, duro_code code, duro_error *err) 
 }
 
 void duro__request_fail(duro_request *r, duro_code code, const char *format, ...) {
-  char message[2048]; // ids reach 1024 bytes; a longer sentence is cut where duro_error has no limit
+  char
+      message[2048]; // ids reach 1024 bytes; a longer sentence is cut where duro_error has no limit
   duro_error *err = NULL;
   va_list args;
   va_start(args, format);
@@ -236,7 +245,8 @@ DURO_EXPORT duro_request *duro_call(duro_runtime *rt, duro_str verb, duro_str ar
   duro_request *r = duro__request_new(rt);
   if (!r) return NULL;
   if (!duro__is_own_process(rt)) {
-    duro__request_fail(r, DURO_CLOSED, "this runtime was opened by process %d: open one here", rt->pid);
+    duro__request_fail(r, DURO_CLOSED, "this runtime was opened by process %d: open one here",
+                       rt->pid);
     return r;
   }
   duro__call_run(rt, r, verb, arguments);
@@ -262,6 +272,7 @@ DURO_EXPORT duro_code duro_request_result(duro_request *r, duro_str *json, duro_
 
 DURO_EXPORT void duro_request_free(duro_request *r) {
   if (!r) return;
+  if (r->awaiting) duro__job_wake(r->rt, r->awaiting);
   bool only_waits = r->list && r->list == &r->rt->waiters;
   if (r->done || only_waits) {
     request_destroy(r);

@@ -98,15 +98,28 @@ static void arrive(duro_runtime *rt, duro__instance *i, const duro_event *e) {
   if (m) duro__deliver(rt, i, m);
 }
 
+// What an attempt told last, for the next one.
+static duro_str details_of(const duro__open *o) {
+  const duro_job *job = o->runtime;
+  return job && job->heartbeat.n ? duro_buf_str(&job->heartbeat) : DURO_NONE;
+}
+
 static void attempt_timed_out(duro_runtime *rt, duro__instance *i, int64_t task, bool whole) {
   duro__open *o = duro__exec_open(i->exec, task);
+  duro_arena arena = {0};
   duro_event e = {
       .kind = DURO_EVENT_ACTIVITY_FAILED, .source = task, .attempt = o ? o->attempt : 0};
   e.error = whole ? DURO_STR("{\"code\":\"timeout\",\"message\":\"the activity's time was over\","
                              "\"retryable\":false}")
                   : DURO_STR("{\"code\":\"timeout\",\"message\":\"the attempt's time was over\"}");
-  if (o && o->runtime) duro__job_cancel(rt, o->runtime);
-  arrive(rt, i, &e);
+  if (o && o->queue.p) { // its row goes with the turn
+    if (whole || duro__queue_overdue(rt, i, o, &arena, &e.heartbeat)) arrive(rt, i, &e);
+  } else {
+    if (o) e.heartbeat = details_of(o);
+    arrive(rt, i, &e);
+    if (o && o->runtime) duro__job_cancel(rt, o->runtime);
+  }
+  duro_arena_free(&arena);
 }
 
 static void fire_tasks(duro_runtime *rt, duro__instance *i, int64_t now_ms) {

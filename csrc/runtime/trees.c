@@ -114,8 +114,10 @@ void duro__tree_delete(duro_runtime *rt, duro__batch *b, duro__tree *t) {
       i->deleted = true;
     }
     int64_t *slot = duro__vec_push(&b->deletes);
-    if (slot) *slot = row->key;
-    else b->poisoned = true;
+    if (slot)
+      *slot = row->key;
+    else
+      b->poisoned = true;
     duro__waiters_deleted(rt, b, row->key);
   }
 }

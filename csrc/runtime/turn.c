@@ -5,6 +5,7 @@
 // batch; jobs and answers wait until the batch is durable.
 #include "runtime/internal.h"
 
+#define BROKEN_TURNS      3
 #define MESSAGES_PER_TURN 1000 // a flood of results becomes several journal rows, not one huge one
 
 // --- Messages to others ---
@@ -244,79 +245,6 @@ static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
   return true;
 }
 
-// --- Stalling ---
-
-static duro_str stall_error(duro__instance *i, duro_code code, const char *message, duro_buf *b) {
-  duro_buf_printf(b, "{\"code\":\"%s\",\"message\":", duro_code_string(code));
-  duro_json_add_string(b, duro_str_from(message));
-  if (i->mismatch.event_id) {
-    duro_buf_add_lit(b, ",\"event_id\":");
-    duro_buf_add_int(b, i->mismatch.event_id);
-    duro_buf_add_lit(b, ",\"expected\":");
-    duro_json_add_string(b, duro_str_from(i->mismatch.expected ? i->mismatch.expected : ""));
-    duro_buf_add_lit(b, ",\"got\":");
-    duro_json_add_string(b, duro_str_from(i->mismatch.got ? i->mismatch.got : ""));
-  }
-  duro_buf_add_char(b, '}');
-  return duro_buf_str(b);
-}
-
-void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
-                          const char *message) {
-  duro__batch *b = duro__batch_open(rt);
-  if (!b) return;
-  char text[512];
-  if (code == DURO_NONDETERMINISM) {
-    snprintf(text, sizeof text,
-             "the code departs from its history at event %lld: expected %s, got %s",
-             (long long)i->mismatch.event_id, i->mismatch.expected ? i->mismatch.expected : "?",
-             i->mismatch.got ? i->mismatch.got : "?");
-    message = text;
-  }
-  if (!message) message = duro_code_sentence(code);
-  duro__log(rt, "error", "instance '%.*s' is stalled: %s", DURO_FMT(i->id), message);
-  duro__instance_unbuild(rt, i);
-  duro__timers_remove(rt, i);
-  i->status = DURO_STATUS_STALLED;
-  duro_buf error = {0};
-  duro__turn_result result = {.error = stall_error(i, code, message, &error)};
-  duro__batch_touch(rt, b, i);
-  if (i->needs_insert) {
-    duro__instance_insert(rt, b, i, NULL);
-  }
-  duro__row_update(rt, b, i, DURO_SET_STATUS, &result);
-  duro_buf_free(&error);
-  i->parked_count = 0;
-  duro_message *m = i->inbox_head;
-  for (; m; m = m->next) {
-    i->parked_count++;
-    if (!m->row_id) duro__batch_add_message(rt, b, m);
-    m->must_keep = true;
-    if (m->waiter) duro__batch_answer(rt, b, m->waiter);
-    m->waiter = NULL;
-  }
-}
-
-void duro__instance_stall_lost(duro_runtime *rt, duro__instance *i, const duro__open *o) {
-  char text[256];
-  snprintf(text, sizeof text,
-           "activity '%.*s' lost its process %lld times in a row (max_lost_attempts)",
-           (int)(o->name.n < 128 ? o->name.n : 128), o->name.p, (long long)o->lost_in_a_row);
-  duro__instance_stall(rt, i, DURO_STALLED, text);
-}
-
-void duro__instance_unstall(duro_runtime *rt, duro__instance *i) {
-  duro__batch *b = duro__batch_open(rt);
-  if (!b) return;
-  i->status = DURO_STATUS_RUNNING;
-  i->parked_count = 0;
-  duro__turn_result none = {.status = DURO_STATUS_RUNNING};
-  duro__batch_touch(rt, b, i);
-  duro__row_update(rt, b, i, DURO_SET_STATUS, &none);
-  duro__timers_update(rt, i);
-  if (i->inbox_head) duro__instance_ready(rt, i);
-}
-
 // --- The turn ---
 
 static duro_message *inbox_take(duro__instance *i, duro_message *before, duro_message *m) {
@@ -368,8 +296,9 @@ static bool taken(takes which, duro_event_kind kind) {
   return false;
 }
 
-// Applies messages until the execution ends or nothing fits. False when the exec is broken.
-static bool apply_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i, takes which) {
+// Applies messages until the execution ends or nothing fits; *done: those it took, newest first.
+static duro_code apply_inbox(duro__instance *i, takes which, duro_message **done,
+                             duro_error **err) {
   duro_message *before = NULL, *m = i->inbox_head;
   for (int n = 0; m && n < MESSAGES_PER_TURN;) {
     if (!taken(which, m->event.kind)) {
@@ -379,17 +308,11 @@ static bool apply_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i, tak
     }
     n++;
     inbox_take(i, before, m);
+    m->next = *done;
+    *done = m;
     bool recorded = false;
-    duro_error *err = NULL;
-    duro_code code =
-        applies(i, m) ? duro__exec_apply(i->exec, &m->event, &recorded, &err) : DURO_OK;
-    consume(rt, b, m);
-    if (code) {
-      duro__log(rt, "error", "a turn of instance '%.*s': %s", DURO_FMT(i->id),
-                err ? err->message : duro_code_string(code));
-      duro__batch_poison(rt, err);
-      return false;
-    }
+    duro_code code = applies(i, m) ? duro__exec_apply(i->exec, &m->event, &recorded, err) : DURO_OK;
+    if (code) return code;
     duro_status status = duro__exec_status(i->exec);
     if (duro_status_final(status)) break;
     if (which == TAKES_CONTROL && status == DURO_STATUS_RUNNING &&
@@ -402,7 +325,48 @@ static bool apply_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i, tak
     if (status == DURO_STATUS_SUSPENDED) which = TAKES_CONTROL;
     m = before ? before->next : i->inbox_head;
   }
-  return true;
+  return DURO_OK;
+}
+
+static void consume_all(duro_runtime *rt, duro__batch *b, duro_message *newest_first) {
+  duro_message *m = NULL;
+  while (newest_first) {
+    duro_message *next = newest_first->next;
+    newest_first->next = m;
+    m = newest_first;
+    newest_first = next;
+  }
+  while (m) {
+    duro_message *next = m->next;
+    consume(rt, b, m);
+    m = next;
+  }
+}
+
+static void inbox_give_back(duro__instance *i, duro_message *newest_first) {
+  while (newest_first) {
+    duro_message *next = newest_first->next;
+    newest_first->next = i->inbox_head;
+    i->inbox_head = newest_first;
+    if (!i->inbox_tail) i->inbox_tail = newest_first;
+    i->inbox_count++;
+    newest_first = next;
+  }
+}
+
+// A turn that broke (memory ran out, mostly) has recorded nothing: it is tried again from history, and
+// after a few times its instance stands still, alone.
+static void turn_broke(duro_runtime *rt, duro__instance *i, duro_code code, duro_error *err) {
+  const char *message = err ? err->message : duro_code_sentence(code);
+  duro__log(rt, "error", "a turn of instance '%.*s': %s", DURO_FMT(i->id), message);
+  if (++i->broken_turns >= BROKEN_TURNS) {
+    duro__instance_stall(rt, i, code, message);
+    i->broken_turns = 0;
+  } else {
+    duro__instance_unbuild(rt, i);
+    duro__instance_ready(rt, i);
+  }
+  duro_error_free(err);
 }
 
 static void turn_counts(duro_runtime *rt, duro__instance *i, const duro__turn_result *r) {
@@ -432,6 +396,7 @@ static void publish(duro_runtime *rt, duro__batch *b, duro__instance *i,
   i->status = continued ? DURO_STATUS_RUNNING : result->status;
   i->custom_status_version = duro__exec_custom_status_version(i->exec);
   duro__batch_touch(rt, b, i);
+  duro__queues_turn(rt, b, i, result);
   if (result->event_count) duro__row_journal(rt, b, i, result, started_ns);
   if (i->needs_insert) {
     duro__instance_insert(rt, b, i, result);
@@ -478,10 +443,11 @@ static bool prepare(duro_runtime *rt, duro__instance *i) {
     if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
     return true;
   }
-  if (code == DURO_NOT_REGISTERED || code == DURO_NONDETERMINISM) {
-    if (i->status != DURO_STATUS_STALLED)
-      duro__instance_stall(rt, i, code, err ? err->message : NULL);
+  if (duro__stalls(code)) {
+    duro__instance_stall(rt, i, code, err ? err->message : NULL);
     duro_error_free(err);
+  } else if (code == DURO_OUT_OF_MEMORY) {
+    turn_broke(rt, i, code, err);
   } else {
     duro__batch_poison(rt, err);
     duro__batch_touch(rt, duro__batch_open(rt), i);
@@ -495,14 +461,22 @@ static void run(duro_runtime *rt, duro__instance *i, takes which) {
   uint64_t started_ns = duro_clock_monotonic_ns();
   duro__watchdog_turn(rt, i);
   duro__exec_turn_begin(i->exec, duro__now(rt));
-  bool whole = apply_inbox(rt, b, i, which);
+  duro_message *done = NULL;
+  duro_error *err = NULL;
+  duro_code code = apply_inbox(i, which, &done, &err);
   duro__turn_result result = {0};
   duro__exec_turn_end(i->exec, &result);
   duro__watchdog_turn(rt, NULL);
   b->turn_count++;
   rt->totals.turns++;
-  duro__batch_touch(rt, b, i);
-  if (!whole) return; // the batch will not be stored, and the instance is loaded again
+  if (code) {
+    inbox_give_back(i, done);
+    turn_broke(rt, i, code, err);
+    return;
+  }
+  i->broken_turns = 0;
+  if (i->queued_head || i->kept_head) duro__queues_settle(rt, b, i, done);
+  consume_all(rt, b, done);
   publish(rt, b, i, &result, started_ns);
   if (!i->gone && i->inbox_head && !duro__instance_parked(i)) duro__instance_ready(rt, i);
 }

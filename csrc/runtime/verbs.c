@@ -14,6 +14,7 @@ const duro__call_verb duro__verbs[] = {
     {"resume", duro__verb_resume, true},
     {"complete_activity", duro__verb_complete_activity, true},
     {"fail_activity", duro__verb_fail_activity, true},
+    {"job", duro__verb_job, true},
     {"delete_instance", duro__verb_delete_instance, true},
     {"prune_executions", duro__verb_prune_executions, true},
     {"query", duro__verb_query, true},

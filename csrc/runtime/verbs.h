@@ -13,15 +13,22 @@
 //   wait_custom_status {id, version}         -> {custom_status?, version} once it is above `version`
 //   wait_for_instances {instances:[ids], mode}  -> {completed:[...], pending:[ids]} (answered when satisfied)
 //   query              {id, name, arg?}      -> the handler's value
+//   stack              {id}                  -> what the host's `inspect` says
 //   kv                 {id, key?}            -> the value, or an object of all
 //   complete_activity  {token, value?}  fail_activity {token, error}                            -> true
+//   job                {key, execution, task, attempt, output?, error?, deferred?, fire_at?, lost?, heartbeat?}
+//                      what a worker tells of a job: its result, or that its holders died    -> true
 //   delete_instance    {id, force?}          -> {instances_deleted, executions_deleted, events_deleted}
 //   prune_executions   {id, keep_last?, completed_before_ms?}  -> {executions_deleted, events_deleted}
 //   list_instances     {filter?, limit?}     -> {instances:[summary, ...], truncated?}
-//   details            {id}                  -> as API.md 6.2
+//                       filter: the members of API.md 6.1; its times are epoch seconds
+//   details statistics {id}                  -> as API.md 6.2
 //   bulk_status        [ids]                 -> [ {instance_id, status, output?, error?}, ... ]
 //   history            {id, execution?}      -> {events:[...]}
-//   export             {id}                  -> {instance, executions:[{execution_id, events}]}
+//   export             {id}                  -> {instance, executions:[{execution_id, events (as on disk)}]}
+//   list_executions    {id}                  -> [1, 2, ...]
+//   descriptor         {id}                  -> {name, version?, parent_instance?, parent_id?}
+//   registered         {}                    -> {orchestrations:[{name, versions}], activities:[names]}
 //   runtime_metrics    {}                    -> counters of this process
 #ifndef DURO_RUNTIME_VERBS_H
 #define DURO_RUNTIME_VERBS_H

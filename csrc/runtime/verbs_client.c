@@ -27,14 +27,17 @@ static duro__instance *receiver(duro_runtime *rt, duro_request *r, duro_str id, 
   }
   if (code == DURO_NOT_FOUND) {
     duro_error_free(err);
-    if (id.p) duro__fail_not_found(r, id);
-    else duro__request_fail(r, DURO_NOT_FOUND, "the token's instance is no more");
+    if (id.p)
+      duro__fail_not_found(r, id);
+    else
+      duro__request_fail(r, DURO_NOT_FOUND, "the token's instance is no more");
   } else if (code) {
     duro__fail_with(r, code, err);
   } else if (id.p) {
     duro__fail_finished(r, id, ended);
   } else {
-    duro__request_fail(r, DURO_FINISHED, "the token's instance has ended (%s)", duro_status_string(ended));
+    duro__request_fail(r, DURO_FINISHED, "the token's instance has ended (%s)",
+                       duro_status_string(ended));
   }
   return NULL;
 }

@@ -16,8 +16,9 @@ static bool parent_lives(duro_runtime *rt, const duro_instance_row *row) {
   if (parent) return !parent->gone;
   duro_arena arena = {0};
   duro_instance_row parent_row;
-  bool lives = duro__store_get_by_key(rt->store, row->parent_key, &arena, &parent_row, NULL) == DURO_OK &&
-               !duro_status_final(parent_row.status);
+  bool lives =
+      duro__store_get_by_key(rt->store, row->parent_key, &arena, &parent_row, NULL) == DURO_OK &&
+      !duro_status_final(parent_row.status);
   duro_arena_free(&arena);
   return lives;
 }
@@ -34,7 +35,8 @@ static bool may_go(duro_runtime *rt, duro_request *r, const duro__tree *t) {
     const duro_instance_row *row = &t->rows.items[n];
     duro_status status = status_now(rt, row);
     if (duro_status_final(status)) continue;
-    duro__request_fail(r, DURO_RUNNING, "instance '%.*s' has not ended (%s); force deletes it anyway",
+    duro__request_fail(r, DURO_RUNNING,
+                       "instance '%.*s' has not ended (%s); force deletes it anyway",
                        DURO_FMT(row->id), duro_status_string(status));
     return false;
   }
@@ -57,7 +59,8 @@ static void tell_parent(duro_runtime *rt, const duro_instance_row *root) {
   duro_event e = {
       .kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED,
       .source = root->parent_event_id,
-      .error = DURO_STR("{\"code\":\"terminated\",\"message\":\"the sub-orchestration was deleted\"}"),
+      .error =
+          DURO_STR("{\"code\":\"terminated\",\"message\":\"the sub-orchestration was deleted\"}"),
   };
   duro_message *m = duro_message_new(parent->key, root->parent_execution_id, &e);
   if (!m) return;
@@ -105,7 +108,8 @@ static void delete_folded(duro_request *r, void *user) {
   duro_buf args = r->again_args;
   duro_str id;
   r->again_args = (duro_buf){0};
-  if (duro__arg_id(r, duro_buf_str(&args), "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id)) {
+  if (duro__arg_id(r, duro_buf_str(&args), "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena,
+                   &id)) {
     bool force = duro_json_member_bool(duro_buf_str(&args), "force", false);
     delete_now(r->rt, r, id, force, duro_buf_str(&args));
   }
@@ -127,8 +131,10 @@ void duro__verb_delete_instance(duro_runtime *rt, duro_request *r, duro_str args
   if (!fine) return;
   duro_buf_clear(&r->again_args);
   duro_buf_add_str(&r->again_args, args);
-  if (r->again_args.oom) duro__fail_memory(r);
-  else duro__when_folded(rt, r, delete_folded, NULL);
+  if (r->again_args.oom)
+    duro__fail_memory(r);
+  else
+    duro__when_folded(rt, r, delete_folded, NULL);
 }
 
 // --- prune_executions ---
@@ -168,12 +174,11 @@ static bool read_prune(duro_runtime *rt, duro_request *r, duro_str args, prune *
   duro_str id;
   duro_instance_row row;
   *out = (prune){.request = r};
-  bool fine =
-      duro__arg_object(r, args) &&
-      duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id) &&
-      duro__arg_int(r, args, "keep_last", 1, 0, &out->keep_last) &&
-      duro__arg_int(r, args, "completed_before_ms", 0, 0, &out->completed_before_ms) &&
-      duro__read_row(rt, r, id, &arena, &row);
+  bool fine = duro__arg_object(r, args) &&
+              duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id) &&
+              duro__arg_int(r, args, "keep_last", 1, 0, &out->keep_last) &&
+              duro__arg_int(r, args, "completed_before_ms", 0, 0, &out->completed_before_ms) &&
+              duro__read_row(rt, r, id, &arena, &row);
   if (fine) out->key = row.key;
   if (out->keep_last < 1) out->keep_last = 1; // the current one stays in any case
   duro_arena_free(&arena);
@@ -210,6 +215,8 @@ void duro__verb_prune_executions(duro_runtime *rt, duro_request *r, duro_str arg
   if (!read_prune(rt, r, args, &p)) return;
   duro_buf_clear(&r->again_args);
   duro_buf_add_str(&r->again_args, args);
-  if (r->again_args.oom) duro__fail_memory(r);
-  else duro__when_folded(rt, r, prune_folded, NULL);
+  if (r->again_args.oom)
+    duro__fail_memory(r);
+  else
+    duro__when_folded(rt, r, prune_folded, NULL);
 }

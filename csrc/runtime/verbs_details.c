@@ -22,7 +22,8 @@ static void add_milliseconds(duro_buf *b, const char *key, double ms) {
   duro_json_add_double(b, ms);
 }
 
-static void add_statistics(duro_buf *b, duro_runtime *rt, const duro_instance_row *row, const counts *c) {
+static void add_statistics(duro_buf *b, duro_runtime *rt, const duro_instance_row *row,
+                           const counts *c) {
   int64_t until_ms = row->completed_at_ms ? row->completed_at_ms : duro__now(rt);
   double turn_us = row->turns ? (double)row->turn_us_total / (double)row->turns : 0;
   duro_buf_add_char(b, '{');
@@ -51,7 +52,8 @@ static const duro__open *live_twin(duro__instance *i, const duro_instance_row *r
 
 static void add_activity(duro_buf *b, const duro__open *o, const duro__open *live) {
   const duro__open *now = live ? live : o;
-  const char *state = now->state == DURO__STATE_RUNNING       ? "running"
+  bool runs = now->state == DURO__STATE_RUNNING || now->state == DURO__STATE_DEFERRED;
+  const char *state = runs                                    ? "running"
                       : now->state == DURO__STATE_BACKING_OFF ? "backing_off"
                                                               : "queued";
   duro__add_text_member(b, "name", o->name);
@@ -59,7 +61,8 @@ static void add_activity(duro_buf *b, const duro__open *o, const duro__open *liv
   duro__add_time_member(b, "scheduled_at", o->scheduled_at_ms);
   duro__add_int_member(b, "attempt", now->attempt);
   duro__add_json_member(b, "last_error", now->last_error);
-  if (now->state == DURO__STATE_BACKING_OFF) duro__add_time_member(b, "next_attempt_at", now->fire_at_ms);
+  if (now->state == DURO__STATE_BACKING_OFF)
+    duro__add_time_member(b, "next_attempt_at", now->fire_at_ms);
   duro__add_text_member(b, "state", duro_str_from(state));
 }
 
@@ -130,8 +133,8 @@ static void add_execution(duro_buf *b, const duro_execution_row *e) {
   duro_buf_add_char(b, '}');
 }
 
-static void add_executions(duro_buf *b, const duro_instance_row *row, const duro_execution_row *past,
-                           size_t count, int64_t event_count) {
+static void add_executions(duro_buf *b, const duro_instance_row *row,
+                           const duro_execution_row *past, size_t count, int64_t event_count) {
   duro_execution_row current = {
       .execution_id = row->execution_id,
       .status = row->status,
@@ -181,7 +184,8 @@ static bool view_read(duro_runtime *rt, duro_request *r, duro_str id, instance_v
     return false;
   }
   if (!count_past(rt, r, v)) return false;
-  if (!duro__read_events(rt, r, v->row.key, v->row.execution_id, &v->arena, &v->current)) return false;
+  if (!duro__read_events(rt, r, v->row.key, v->row.execution_id, &v->arena, &v->current))
+    return false;
   count_events(&v->in_current, &v->current);
   count_events(&v->in_all, &v->current);
   return true;
@@ -243,8 +247,10 @@ static void read_when_folded(duro_runtime *rt, duro_request *r, duro_str args,
       duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &arena, &id)) {
     duro_buf_clear(&r->again_args);
     duro_buf_add_str(&r->again_args, id);
-    if (r->again_args.oom) duro__fail_memory(r);
-    else duro__when_folded(rt, r, then, NULL);
+    if (r->again_args.oom)
+      duro__fail_memory(r);
+    else
+      duro__when_folded(rt, r, then, NULL);
   }
   duro_arena_free(&arena);
 }

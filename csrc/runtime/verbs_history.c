@@ -102,8 +102,10 @@ static void add_kv(duro_buf *b, const duro__exec *x, duro_str key) {
   duro_buf_clear(b);
   if (key.p) {
     duro_str value = duro__exec_kv_get(x, key);
-    if (value.n) duro_buf_add_str(b, value);
-    else duro_buf_add_lit(b, "null");
+    if (value.n)
+      duro_buf_add_str(b, value);
+    else
+      duro_buf_add_lit(b, "null");
     return;
   }
   duro_str at = DURO_NONE, value;

@@ -22,9 +22,12 @@ static file_totals read_totals(duro_runtime *rt) {
   duro_code code = duro__store_counters(rt->store, 0, DURO_NEVER, false, &arena, &counters, NULL);
   for (size_t i = 0; !code && i < counters.count; i++) {
     const duro_counter *c = &counters.items[i];
-    if (duro_str_equal(c->metric, DURO_STR("started"))) t.started += c->delta;
-    else if (duro_str_equal(c->metric, DURO_STR("duration_ms"))) t.duration_ms += c->delta;
-    else if (is_end(c->metric)) t.ended += c->delta;
+    if (duro_str_equal(c->metric, DURO_STR("started")))
+      t.started += c->delta;
+    else if (duro_str_equal(c->metric, DURO_STR("duration_ms")))
+      t.duration_ms += c->delta;
+    else if (is_end(c->metric))
+      t.ended += c->delta;
   }
   duro_arena_free(&arena);
   return t;
@@ -69,7 +72,8 @@ void duro__verb_runtime_metrics(duro_runtime *rt, duro_request *r, duro_str args
   duro__add_int_member(b, "total_activities_executed", rt->totals.activities);
   duro__add_int_member(b, "total_timers_fired", rt->totals.timers);
   duro__add_int_member(b, "total_events_raised", rt->totals.events);
-  add_number(b, "average_orchestration_duration_ms", t.ended ? (double)t.duration_ms / (double)t.ended : 0);
+  add_number(b, "average_orchestration_duration_ms",
+             t.ended ? (double)t.duration_ms / (double)t.ended : 0);
   add_flag(b, "orchestrator_dispatcher_healthy", healthy);
   add_flag(b, "worker_dispatcher_healthy", healthy);
   add_flag(b, "timer_dispatcher_healthy", healthy);

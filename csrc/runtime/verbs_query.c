@@ -14,10 +14,11 @@ static duro_code inspect(duro_runtime *rt, duro__exec *x, const question *q, dur
                          duro_error **err) {
   const duro_program_ops *programs = rt->host.programs;
   void *program = duro__exec_program(x);
-  if (!programs->inspect) return duro_fail(err, DURO_UNSUPPORTED, "this host cannot look into its code");
+  if (!programs->inspect)
+    return duro_fail(err, DURO_UNSUPPORTED, "this host cannot look into its code");
   if (!program) {
-    return duro_fail(err, DURO_UNAVAILABLE, "the code of instance '%.*s' does not stand anywhere now",
-                     DURO_FMT(q->id));
+    return duro_fail(err, DURO_UNAVAILABLE,
+                     "the code of instance '%.*s' does not stand anywhere now", DURO_FMT(q->id));
   }
   duro_buf_clear(out);
   return programs->inspect(rt->host.user, program, q->what, q->args, out, err);
@@ -28,13 +29,16 @@ static duro_code inspect(duro_runtime *rt, duro__exec *x, const question *q, dur
 static void answer_live(duro_runtime *rt, duro_request *r, duro__instance *i, const question *q) {
   duro_error *err = NULL;
   duro_code code = inspect(rt, i->exec, q, &r->answer, &err);
-  if (code) duro__fail_with(r, code, err);
-  else duro__answer_when_durable(rt, i, r);
+  if (code)
+    duro__fail_with(r, code, err);
+  else
+    duro__answer_when_durable(rt, i, r);
 }
 
 static bool can_answer(duro_request *r, const duro__instance *i) {
   if (i->foreign_vm) {
-    duro__request_fail(r, DURO_UNAVAILABLE, "instance '%.*s' runs on another Lua VM", DURO_FMT(i->id));
+    duro__request_fail(r, DURO_UNAVAILABLE, "instance '%.*s' runs on another Lua VM",
+                       DURO_FMT(i->id));
   } else if (i->status == DURO_STATUS_STALLED) {
     duro__request_fail(r, DURO_STALLED, "instance '%.*s' is stalled: its code cannot be asked",
                        DURO_FMT(i->id));
@@ -58,7 +62,8 @@ static bool build(duro_runtime *rt, duro_request *r, duro__instance *i) {
 static void ask_live(duro_runtime *rt, duro_request *r, duro__instance *i, const question *q,
                      duro__call_function *verb, duro_str args) {
   if (!can_answer(r, i)) return;
-  bool waits_for_first_turn = i->exec ? !duro__exec_program(i->exec) : i->batches || i->needs_insert;
+  bool waits_for_first_turn =
+      i->exec ? !duro__exec_program(i->exec) : i->batches || i->needs_insert;
   if (waits_for_first_turn && (i->ready || i->batches)) {
     duro__call_again(rt, r, verb, args);
     return;
@@ -71,7 +76,8 @@ static void ask_live(duro_runtime *rt, duro_request *r, duro__instance *i, const
 
 static duro_code rebuild(duro_runtime *rt, const duro_instance_row *row, const duro_events *events,
                          duro__code *code, duro__exec **out, duro_error **err) {
-  duro__exec_config config = {.program = rt->host.programs, .host = rt->host.user, .code = code->handle};
+  duro__exec_config config = {
+      .program = rt->host.programs, .host = rt->host.user, .code = code->handle};
   duro__mismatch mismatch = {0};
   duro__exec *x = duro__exec_new(&config, row->id, row->execution_id);
   if (!x) return duro_fail_oom(err);
@@ -85,8 +91,10 @@ static duro_code rebuild(duro_runtime *rt, const duro_instance_row *row, const d
               DURO_FMT(row->id), (long long)mismatch.event_id);
   }
   duro__mismatch_free(&mismatch);
-  if (problem) duro__exec_free(x);
-  else *out = x;
+  if (problem)
+    duro__exec_free(x);
+  else
+    *out = x;
   return problem;
 }
 
@@ -96,8 +104,9 @@ static void ask_finished(duro_runtime *rt, duro_request *r, const question *q, d
   if (!duro__read_row(rt, r, q->id, arena, &row)) return;
   duro__code *code = duro__find_orchestration(rt, row.name, row.version);
   if (!code) {
-    duro__request_fail(r, DURO_NOT_REGISTERED, "orchestration '%.*s' version '%.*s' is not registered",
-                       DURO_FMT(row.name), DURO_FMT(row.version));
+    duro__request_fail(r, DURO_NOT_REGISTERED,
+                       "orchestration '%.*s' version '%.*s' is not registered", DURO_FMT(row.name),
+                       DURO_FMT(row.version));
     return;
   }
   if (!duro__read_events(rt, r, row.key, row.execution_id, arena, &events)) return;
@@ -108,8 +117,10 @@ static void ask_finished(duro_runtime *rt, duro_request *r, const question *q, d
   if (!problem) problem = inspect(rt, x, q, &r->answer, &err);
   if (x) duro__exec_free(x);
   duro__code_release(rt, code);
-  if (problem) duro__fail_with(r, problem, err);
-  else duro__request_durable(r);
+  if (problem)
+    duro__fail_with(r, problem, err);
+  else
+    duro__request_durable(r);
 }
 
 // --- The verbs ---
@@ -150,8 +161,10 @@ void duro__verb_query(duro_runtime *rt, duro_request *r, duro_str args) {
     duro__add_json_member(&asked, "arg", arg);
     duro_buf_add_char(&asked, '}');
     q.args = duro_buf_str(&asked);
-    if (asked.oom) duro__fail_memory(r);
-    else ask(rt, r, &q, duro__verb_query, args, &arena);
+    if (asked.oom)
+      duro__fail_memory(r);
+    else
+      ask(rt, r, &q, duro__verb_query, args, &arena);
   }
   duro_buf_free(&asked);
   duro_arena_free(&arena);

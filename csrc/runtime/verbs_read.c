@@ -10,8 +10,8 @@
 // --- status, bulk_status ---
 
 // The status of an earlier execution, from its row and its last event.
-static void add_past_status(duro_buf *b, const duro_instance_row *row, const duro_execution_row *past,
-                            const duro_events *events) {
+static void add_past_status(duro_buf *b, const duro_instance_row *row,
+                            const duro_execution_row *past, const duro_events *events) {
   const duro_event *last = events->count ? &events->items[events->count - 1] : NULL;
   duro_buf_add_char(b, '{');
   duro__add_text_member(b, "instance_id", row->id);
@@ -65,8 +65,10 @@ static void status_of(duro_runtime *rt, duro_request *r, duro_str id, int64_t ex
     past_status(rt, r, &row, execution_id, arena);
     return;
   }
-  if (code) duro__add_status_unknown(&r->answer, id);
-  else add_current_status(&r->answer, &row);
+  if (code)
+    duro__add_status_unknown(&r->answer, id);
+  else
+    add_current_status(&r->answer, &row);
   duro__request_durable(r);
 }
 
@@ -117,8 +119,10 @@ void duro__verb_bulk_status(duro_runtime *rt, duro_request *r, duro_str args) {
       code = add_bulk_status(rt, &r->answer, ids[i], &err);
     }
     duro_buf_add_char(&r->answer, ']');
-    if (code) duro__fail_with(r, code, err);
-    else duro__request_durable(r);
+    if (code)
+      duro__fail_with(r, code, err);
+    else
+      duro__request_durable(r);
   }
   duro_arena_free(&arena);
 }
@@ -179,8 +183,10 @@ void duro__verb_list_instances(duro_runtime *rt, duro_request *r, duro_str args)
   if (read_query(rt, r, args, &arena, &query)) { // refused at once, read again after the fold
     duro_buf_clear(&r->again_args);
     duro_buf_add_str(&r->again_args, args);
-    if (r->again_args.oom) duro__fail_memory(r);
-    else duro__when_folded(rt, r, list_folded, NULL);
+    if (r->again_args.oom)
+      duro__fail_memory(r);
+    else
+      duro__when_folded(rt, r, list_folded, NULL);
   }
   duro_arena_free(&arena);
 }

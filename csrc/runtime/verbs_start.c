@@ -28,7 +28,8 @@ static bool read_conflict(duro_request *r, duro_str args, duro_arena *arena, dur
     return true;
   }
   duro__request_fail(r, DURO_INVALID_ARGUMENT,
-                     "on_conflict is '%.*s'; it may be fail, existing or replace_finished", DURO_FMT(text));
+                     "on_conflict is '%.*s'; it may be fail, existing or replace_finished",
+                     DURO_FMT(text));
   return false;
 }
 
@@ -60,7 +61,8 @@ static bool read_event(duro_request *r, duro_str args, duro_arena *arena, duro__
   duro_str event = duro__member(args, "event");
   if (!event.p) return true;
   if (!duro__arg_object(r, event)) return false;
-  return duro__arg_id(r, event, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena, &out->event_name) &&
+  return duro__arg_id(r, event, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena,
+                      &out->event_name) &&
          duro__arg_payload(r, event, "data", &out->event_data);
 }
 
@@ -82,10 +84,10 @@ bool duro__start_read(duro_runtime *rt, duro_request *r, duro_str args, duro_are
   return duro__arg_object(r, args) &&
          duro__arg_id(r, args, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena, &n->name) &&
          duro__arg_id(r, args, "id", DURO__OPTIONAL, DURO_MAX_ID_BYTES, arena, &n->id) &&
-         duro__arg_payload(r, args, "input", &n->input) && duro__arg_attributes(r, args, &n->attributes) &&
-         read_version(r, args, arena, out) && read_times(rt, r, args, out) &&
-         read_conflict(r, args, arena, out) && read_event(r, args, arena, out) &&
-         give_id(rt, r, arena, out);
+         duro__arg_payload(r, args, "input", &n->input) &&
+         duro__arg_attributes(r, args, &n->attributes) && read_version(r, args, arena, out) &&
+         read_times(rt, r, args, out) && read_conflict(r, args, arena, out) &&
+         read_event(r, args, arena, out) && give_id(rt, r, arena, out);
 }
 
 // --- What is there already ---
@@ -101,13 +103,15 @@ static found look_up(duro_runtime *rt, duro_request *r, const duro__start *s) {
   duro_instance_row row;
   duro_error *err = NULL;
   duro_code code = duro__store_get(rt->store, s->instance.id, &arena, &row, &err);
-  found what = code == DURO_NOT_FOUND               ? FOUND_NONE
-               : code                               ? FOUND_ERROR
-               : duro_status_final(row.status)      ? FOUND_ENDED
-                                                    : FOUND_RUNNING;
+  found what = code == DURO_NOT_FOUND          ? FOUND_NONE
+               : code                          ? FOUND_ERROR
+               : duro_status_final(row.status) ? FOUND_ENDED
+                                               : FOUND_RUNNING;
   duro_arena_free(&arena);
-  if (what == FOUND_ERROR) duro__fail_with(r, code, err);
-  else duro_error_free(err);
+  if (what == FOUND_ERROR)
+    duro__fail_with(r, code, err);
+  else
+    duro_error_free(err);
   return what;
 }
 
@@ -184,8 +188,10 @@ static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start
     duro__batch *b = duro__batch_open(rt);
     if (b) store_now(rt, b, i);
   }
-  if (i) duro__answer_when_durable(rt, i, r);
-  else duro__request_durable(r);
+  if (i)
+    duro__answer_when_durable(rt, i, r);
+  else
+    duro__request_durable(r);
 }
 
 static void create_plain(duro_runtime *rt, duro_request *r, duro__start *s) {
@@ -235,13 +241,18 @@ void duro__verb_start(duro_runtime *rt, duro_request *r, duro_str args) {
     create_plain(rt, r, &s);
     break;
   case FOUND_RUNNING:
-    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s);
-    else fail_exists(r, s.instance.id, true);
+    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING)
+      answer_existing(rt, r, &s);
+    else
+      fail_exists(r, s.instance.id, true);
     break;
   case FOUND_ENDED:
-    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING) answer_existing(rt, r, &s);
-    else if (s.on_conflict == DURO__ON_CONFLICT_REPLACE) replace(rt, r, &s, args);
-    else fail_exists(r, s.instance.id, false);
+    if (s.on_conflict == DURO__ON_CONFLICT_EXISTING)
+      answer_existing(rt, r, &s);
+    else if (s.on_conflict == DURO__ON_CONFLICT_REPLACE)
+      replace(rt, r, &s, args);
+    else
+      fail_exists(r, s.instance.id, false);
     break;
   case FOUND_ERROR:
     break;
@@ -268,12 +279,14 @@ static bool add_start(duro_runtime *rt, duro_request *r, start_list *l, duro_str
   duro__start s;
   if (!duro__start_read(rt, r, args, &l->arena, &s)) return false;
   if (s.on_conflict == DURO__ON_CONFLICT_REPLACE) {
-    duro__request_fail(r, DURO_INVALID_ARGUMENT, "start_many cannot replace: start '%.*s' by itself",
+    duro__request_fail(r, DURO_INVALID_ARGUMENT,
+                       "start_many cannot replace: start '%.*s' by itself",
                        DURO_FMT(s.instance.id));
     return false;
   }
   if (duro_map_get(&l->ids, s.instance.id)) {
-    duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' is given twice", DURO_FMT(s.instance.id));
+    duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' is given twice",
+                       DURO_FMT(s.instance.id));
     return false;
   }
   found what = look_up(rt, r, &s);
@@ -327,8 +340,10 @@ void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_buf_add_char(&r->answer, ']');
   duro__batch *b = l.items.count ? duro__batch_open(rt) : NULL;
   if (!b) {
-    if (l.items.count) duro__fail_memory(r);
-    else duro__request_durable(r);
+    if (l.items.count)
+      duro__fail_memory(r);
+    else
+      duro__request_durable(r);
     list_free(&l);
     return;
   }

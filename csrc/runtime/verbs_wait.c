@@ -182,8 +182,10 @@ void duro__waiters_free(duro_runtime *rt) {
 
 static void begin_wait(duro_runtime *rt, duro_request *r, int64_t key) {
   bool added;
-  if (wait_for(rt, r, key, &added)) duro__request_link(r, &rt->waiters);
-  else duro__fail_memory(r);
+  if (wait_for(rt, r, key, &added))
+    duro__request_link(r, &rt->waiters);
+  else
+    duro__fail_memory(r);
 }
 
 static void wait_one(duro_runtime *rt, duro_request *r, duro_str id) {
@@ -249,9 +251,12 @@ static duro_code add_many(duro_runtime *rt, duro_request *r, duro_buf *completed
     bool over = code ? !about_to_exist(rt, id, &key) : duro_status_final(row.status);
     duro_buf *b = over ? completed : pending;
     if (b->n) duro_buf_add_char(b, ',');
-    if (!over) duro_json_add_string(b, id);
-    else if (code) duro__add_status_unknown(b, id);
-    else duro__add_status(b, &row);
+    if (!over)
+      duro_json_add_string(b, id);
+    else if (code)
+      duro__add_status_unknown(b, id);
+    else
+      duro__add_status(b, &row);
     code = DURO_OK;
     duro_arena_reset(&arena);
   }
@@ -306,8 +311,10 @@ static duro_code add_wait(duro_runtime *rt, duro_request *r, duro_str id, size_t
   }
   duro_arena_free(&arena);
   if (code) return code;
-  if (!waits) ++*ended;
-  else if (!wait_for(rt, r, key, &added)) return duro_fail_oom(err);
+  if (!waits)
+    ++*ended;
+  else if (!wait_for(rt, r, key, &added))
+    return duro_fail_oom(err);
   if (added) r->wait_number++;
   return DURO_OK;
 }
@@ -333,12 +340,14 @@ void duro__verb_wait_for_instances(duro_runtime *rt, duro_request *r, duro_str a
   duro_arena arena = {0};
   duro_str *ids, mode;
   size_t count;
-  bool fine = duro__arg_object(r, args) && duro__arg_ids(r, args, "instances", &arena, &ids, &count) &&
+  bool fine = duro__arg_object(r, args) &&
+              duro__arg_ids(r, args, "instances", &arena, &ids, &count) &&
               duro__arg_text(r, args, "mode", DURO_MAX_NAME_BYTES, &arena, &mode);
   if (fine) {
     r->wait_any = duro_str_equal(mode, DURO_STR("any"));
     if (mode.p && !r->wait_any && !duro_str_equal(mode, DURO_STR("all"))) {
-      duro__request_fail(r, DURO_INVALID_ARGUMENT, "mode is '%.*s'; it may be all or any", DURO_FMT(mode));
+      duro__request_fail(r, DURO_INVALID_ARGUMENT, "mode is '%.*s'; it may be all or any",
+                         DURO_FMT(mode));
     } else {
       wait_many(rt, r, ids, count);
     }

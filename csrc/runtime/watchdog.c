@@ -10,9 +10,9 @@
 #include "runtime/answers.h"
 #include "runtime/internal.h"
 
-#define LOOK_EVERY_NS  UINT64_C(1000000000)
-#define LIMIT_NS       ((uint64_t)DURO_WATCHDOG_MS * 1000000)
-#define NO_TURN_STUCK  "{\"stuck\":null}"
+#define LOOK_EVERY_NS UINT64_C(1000000000)
+#define LIMIT_NS      ((uint64_t)DURO_WATCHDOG_MS * 1000000)
+#define NO_TURN_STUCK "{\"stuck\":null}"
 
 // --- The note ---
 
@@ -45,7 +45,8 @@ static void push_note(duro_runtime *rt, int64_t epoch, const char *figures) {
   duro__writer_push(rt, c);
 }
 
-static void push_stuck(duro_runtime *rt, const char *instance_id, uint64_t started_ns, int64_t epoch) {
+static void push_stuck(duro_runtime *rt, const char *instance_id, uint64_t started_ns,
+                       int64_t epoch) {
   int64_t elapsed_ms = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000000);
   duro_buf b = {0};
   duro_buf_add_lit(&b, "{\"stuck\":{");

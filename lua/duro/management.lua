@@ -1,6 +1,6 @@
 -- management: what operators ask: lists, details, histories. Each row becomes a method of a runtime
 -- (calls.lua); reads see committed data only.
--- To add a call of API.md section 6: one row here, its name out of LATER, its fields in types.lua.
+-- To add a call of API.md section 6: one row here, its name out of LATER, its fields in types/management.lua.
 
 local calls = require "duro.calls"
 local options = require "duro.options"

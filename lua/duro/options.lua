@@ -1,7 +1,7 @@
 -- options: the one validator of what callers pass, and the tables that say what every call takes.
 --
 -- A call's options are declared once, as an ordered list of rows {key, type, default=, doc=, ...}; the
--- same rows check the call, print its help and are compared with types.lua by a spec. An unknown key
+-- same rows check the call, print its help and are compared with lua/duro/types by a spec. An unknown key
 -- or a wrong type is the programmer's fault and raises at the line that called duro; a value out of
 -- range is the world's and comes back as nil, err(invalid_argument).
 -- To add an option: one row. To add a type: one entry in `types`.
@@ -219,6 +219,8 @@ types.new_id = { says = "a string", accepts = is "string", convert = text_check(
 types.ids = { says = "an array of ids", accepts = is "table", convert = list_of(types.id) }
 types.strings = { says = "a string or an array of strings", accepts = is("string", "table"),
   convert = list_of(types.string) }
+types.names = { says = "a string or an array of strings", accepts = is("string", "table"),
+  convert = list_of(types.name) }
 options.types = types
 
 

@@ -25,8 +25,8 @@ local ORCHESTRATION = options.spec("orchestration", {
 local ACTIVITY = options.spec("activity", {
   { "replace", "boolean", default = false, doc = "take the place of the activity of that name" },
   { "thread", "boolean", default = false, doc = "run in a worker thread, with a Lua state of its own" },
-  { "module", "string", doc = "the module that thread=true requires" },
-  { "function_name", "string", doc = "the function of that module; the activity's name by default" },
+  { "module", "name", doc = "the module that thread=true requires" },
+  { "function_name", "name", doc = "the function of that module; the activity's name by default" },
 })
 
 
@@ -106,12 +106,32 @@ function Registry:orchestration(name, opts, fn)
 end
 
 
---- Registers an activity: (name, [opts,] fn). context: anywhere. Raises like `orchestration`.
+-- How many thread activities took the place of others. A worker thread that meets a higher number than
+-- it has seen loads the module anew.
+local generation = 0
+
+
+local function thread_call(name, values)
+  if not values.module then
+    options.blame(("activity '%s' has thread=true: option 'module' says which module to require there"):format(name))
+  end
+  if values.replace then generation = generation + 1 end
+  return { module = values.module, function_name = values.function_name or name,
+    generation = values.replace and generation or 0 }
+end
+
+
+--- Registers an activity: (name, [opts,] fn), or (name, {thread=true, module=}) for one that runs in a
+--- worker thread. context: anywhere. Raises like `orchestration`.
 function Registry:activity(name, opts, fn)
   local values
   name, values, fn = arguments("activity", ACTIVITY, name, opts, fn)
   if values.thread then
-    return nil, errors.new("unsupported", "activities in worker threads are not built yet")
+    if fn ~= nil then
+      options.blame(("activity '%s' runs in a worker thread: it is named by 'module' and 'function_name', "
+        .. "a function cannot be moved there"):format(name))
+    end
+    return add(self, { kind = "activity", name = name, thread = thread_call(name, values) }, values.replace)
   end
   if values.module or values.function_name then
     options.blame("options 'module' and 'function_name' go with thread=true")

@@ -30,13 +30,19 @@ local MANAGEMENT = options.spec("open.management", {
   { "cache_ttl_seconds", "number", min = 0, doc = "how old an answer may be (0)" },
 })
 
+local CODEC = options.spec("open.codec", {
+  { "encode", "function", required = true, doc = "function(bytes): the bytes to store" },
+  { "decode", "function", required = true, doc = "function(bytes): the bytes that encode was given" },
+})
+
 local OPEN = options.spec("open", {
   { "path", "string", required = true, doc = 'the SQLite file, or ":memory:"' },
   { "role", "string", default = "runtime", one_of = { "runtime", "auto", "client", "worker" },
-    doc = '"runtime" owns the file; "client" starts and manages; "auto": owner if the place is free' },
+    doc = '"runtime" owns the file; "client" starts and manages; "auto": owner if the place is free; '
+      .. '"worker" runs activities of its queues only' },
   { "lease_wait", "duration", doc = "how long open waits for the owner's place (0)" },
-  { "queues", "strings", doc = "task queues that this process serves" },
-  { "worker_threads", "integer", min = 1, doc = "size of the pool for thread=true activities" },
+  { "queues", "names", doc = "task queues that this process serves" },
+  { "worker_threads", "integer", min = 1, max = 1024, doc = "threads for thread=true activities (4)" },
   { "durability", "string", one_of = { "full", "normal" },
     doc = '"full": an acknowledged call survives power loss; "normal": a crash of the process' },
   { "clock", "string", one_of = { "system", "virtual" }, doc = '"virtual": time moves by rt:advance only' },
@@ -46,7 +52,7 @@ local OPEN = options.spec("open", {
   { "any_vm", "boolean", doc = "run instances that the other Lua VM began" },
   { "executor", "function", doc = "host hook: runs a ready activity" },
   { "sleep", "function", doc = "host hook: waits" },
-  { "codec", "table", doc = "{encode=, decode=} around stored payloads" },
+  { "codec", "table", doc = "{encode=, decode=} around stored payloads (encryption)" },
   { "max_lost_attempts", "integer", min = 1, doc = "lost attempts in a row that stall an instance (20)" },
   { "max_live_instances", "integer", min = 1, doc = "orchestrations kept in memory (10000)" },
   { "log", "function", doc = "function(level, message, fields)" },
@@ -56,7 +62,7 @@ local OPEN = options.spec("open", {
 })
 
 -- Options whose feature is not built yet: refused, never ignored.
-local LATER = { "queues", "worker_threads", "executor", "sleep", "codec", "access_control" }
+local LATER = { "executor", "sleep", "access_control" }
 
 local Runtime = {}
 Runtime.__index = Runtime
@@ -73,7 +79,6 @@ local function unsupported(given)
   for _, key in ipairs(LATER) do
     if given[key] ~= nil then return ("option '%s' is not supported yet"):format(key) end
   end
-  if given.role == "worker" then return "role 'worker' is not supported yet" end
   if given.path:find("^postgres") then return "PostgreSQL is not supported yet" end
 end
 
@@ -93,6 +98,10 @@ local function core_options(given)
       values[key] = nil
     end
   end
+  if values.codec then
+    values.codec, err = options.check(CODEC, values.codec)
+    if not values.codec then return nil, err end
+  end
   if values.cache_ttl_seconds then
     values.cache_ttl_ms, values.cache_ttl_seconds = math.floor(values.cache_ttl_seconds * 1000), nil
   end
@@ -102,6 +111,11 @@ end
 
 -- Hands an entry of a registry to the core.
 local function register(self, entry, replace)
+  local thread = entry.thread
+  if thread then
+    return self.core:register_thread_activity(entry.name, thread.module, thread.function_name,
+      thread.generation, replace)
+  end
   if entry.kind == "activity" then return self.core:register_activity(entry.name, entry.fn, replace) end
   return self.core:register_orchestration(entry.name, entry.version, entry.fn, replace)
 end

@@ -21,8 +21,10 @@ static duro_runtime *open_memory(void) {
 TEST(a_start_answers_its_id_and_a_wait_the_output) {
   duro_runtime *rt = open_memory();
   CHECK_STR(ask(rt, "start", "{\"name\":\"hello\",\"id\":\"h\",\"input\":7}"), "\"h\"");
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"h\"}"), "{\"instance_id\":\"h\",\"status\":\"completed\",\"output\":0}");
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"h\"}"), "{\"instance_id\":\"h\",\"status\":\"completed\",\"output\":0}");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"h\"}"),
+            "{\"instance_id\":\"h\",\"status\":\"completed\",\"output\":0}");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"h\"}"),
+            "{\"instance_id\":\"h\",\"status\":\"completed\",\"output\":0}");
   CHECK_INT(strlen(ask(rt, "start", "{\"name\":\"hello\"}")), 38);
   duro_close(rt);
 }
@@ -30,13 +32,15 @@ TEST(a_start_answers_its_id_and_a_wait_the_output) {
 TEST(a_start_refuses_bad_arguments) {
   duro_runtime *rt = open_memory();
   CHECK_STR(ask(rt, "start", "{\"id\":\"x\"}"), "invalid_argument: the argument 'name' is missing");
-  CHECK_STR(ask(rt, "start", "{\"name\":7}"), "invalid_argument: the argument 'name' must be a string");
+  CHECK_STR(ask(rt, "start", "{\"name\":7}"),
+            "invalid_argument: the argument 'name' must be a string");
   CHECK_STR(ask(rt, "start", "{\"name\":\"hello\",\"id\":\"a\\nb\"}"),
             "invalid_argument: the id contains a control character");
   CHECK_STR(ask(rt, "start", "{\"name\":\"hello\",\"version\":\"one\"}"),
             "invalid_argument: the version 'one' is not of the form 1.2.3");
-  CHECK_STR(ask(rt, "start", "{\"name\":\"hello\",\"on_conflict\":\"maybe\"}"),
-            "invalid_argument: on_conflict is 'maybe'; it may be fail, existing or replace_finished");
+  CHECK_STR(
+      ask(rt, "start", "{\"name\":\"hello\",\"on_conflict\":\"maybe\"}"),
+      "invalid_argument: on_conflict is 'maybe'; it may be fail, existing or replace_finished");
   CHECK_STR(ask(rt, "start", "{\"name\":\"hello\",\"delay_ms\":-1}"),
             "invalid_argument: the argument 'delay_ms' is -1, at least 0 is allowed");
   CHECK_STR(ask(rt, "start", "{\"name\":\"hello\",\"attributes\":{\"a\":[1]}}"),
@@ -51,15 +55,21 @@ TEST(a_taken_id_is_refused_kept_or_replaced) {
   CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\"}"), "\"w\"");
   CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\"}"),
             "already_exists: instance 'w' exists already and has not ended");
-  CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\",\"on_conflict\":\"replace_finished\"}"),
-            "already_exists: instance 'w' exists already and has not ended");
-  CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\",\"on_conflict\":\"existing\"}"), "\"w\"");
+  CHECK_STR(
+      ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\",\"on_conflict\":\"replace_finished\"}"),
+      "already_exists: instance 'w' exists already and has not ended");
+  CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\",\"on_conflict\":\"existing\"}"),
+            "\"w\"");
   CHECK_STR(ask(rt, "raise_event", "{\"id\":\"w\",\"name\":\"go\",\"data\":1}"), "true");
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"w\"}"), "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":1}");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"w\"}"),
+            "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":1}");
   CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\"}"),
             "already_exists: instance 'w' exists already");
-  CHECK_STR(ask(rt, "start", "{\"name\":\"hello\",\"id\":\"w\",\"on_conflict\":\"replace_finished\"}"), "\"w\"");
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"w\"}"), "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":0}");
+  CHECK_STR(
+      ask(rt, "start", "{\"name\":\"hello\",\"id\":\"w\",\"on_conflict\":\"replace_finished\"}"),
+      "\"w\"");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"w\"}"),
+            "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":0}");
   CHECK_STR(ask(rt, "descriptor", "{\"id\":\"w\"}"), "{\"name\":\"hello\",\"version\":\"1.0.0\"}");
   duro_close(rt);
 }
@@ -73,25 +83,31 @@ TEST(a_start_may_carry_an_event) {
             "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":\"first\"}");
   CHECK_STR(ask(rt, "start", start), "finished: instance 'w' has ended (completed)");
   CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"v\"}"), "\"v\"");
-  CHECK_STR(ask(rt, "start", "{\"name\":\"waits\",\"id\":\"v\",\"on_conflict\":\"existing\","
-                             "\"event\":{\"name\":\"go\",\"data\":2}}"),
+  CHECK_STR(ask(rt, "start",
+                "{\"name\":\"waits\",\"id\":\"v\",\"on_conflict\":\"existing\","
+                "\"event\":{\"name\":\"go\",\"data\":2}}"),
             "\"v\"");
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"v\"}"), "{\"instance_id\":\"v\",\"status\":\"completed\",\"output\":2}");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"v\"}"),
+            "{\"instance_id\":\"v\",\"status\":\"completed\",\"output\":2}");
   duro_close(rt);
 }
 
 TEST(start_many_starts_all_or_none) {
   duro_runtime *rt = open_memory();
-  CHECK_STR(ask(rt, "start_many", "[{\"name\":\"hello\",\"id\":\"a\"},{\"name\":\"hello\",\"id\":\"b\"}]"),
+  CHECK_STR(ask(rt, "start_many",
+                "[{\"name\":\"hello\",\"id\":\"a\"},{\"name\":\"hello\",\"id\":\"b\"}]"),
             "[\"a\",\"b\"]");
   ask(rt, "wait_for_instances", "{\"instances\":[\"a\",\"b\"]}");
-  CHECK_STR(ask(rt, "start_many", "[{\"name\":\"hello\",\"id\":\"c\"},{\"name\":\"hello\",\"id\":\"a\"}]"),
+  CHECK_STR(ask(rt, "start_many",
+                "[{\"name\":\"hello\",\"id\":\"c\"},{\"name\":\"hello\",\"id\":\"a\"}]"),
             "already_exists: instance 'a' exists already");
-  CHECK_STR(ask(rt, "start_many", "[{\"name\":\"hello\",\"id\":\"c\"},{\"name\":\"hello\",\"id\":\"c\"}]"),
+  CHECK_STR(ask(rt, "start_many",
+                "[{\"name\":\"hello\",\"id\":\"c\"},{\"name\":\"hello\",\"id\":\"c\"}]"),
             "already_exists: instance 'c' is given twice");
   CHECK_STR(ask(rt, "start_many", "[{\"name\":\"hello\",\"id\":\"c\"},{\"name\":\"\"}]"),
             "invalid_argument: the name is empty");
-  CHECK_STR(ask(rt, "status", "{\"id\":\"c\"}"), "{\"instance_id\":\"c\",\"status\":\"not_found\"}");
+  CHECK_STR(ask(rt, "status", "{\"id\":\"c\"}"),
+            "{\"instance_id\":\"c\",\"status\":\"not_found\"}");
   CHECK_STR(ask(rt, "start_many", "[]"), "[]");
   CHECK_STR(ask(rt, "wait_for_instances", "{\"instances\":[\"a\",\"b\"],\"mode\":\"all\"}"),
             "{\"completed\":[{\"instance_id\":\"a\",\"status\":\"completed\",\"output\":0},"
@@ -149,14 +165,16 @@ TEST(cancel_terminate_suspend_and_resume_take_effect) {
   CHECK_STR(ask(rt, "status", "{\"id\":\"s\"}"),
             "{\"instance_id\":\"s\",\"status\":\"suspended\",\"custom_status\":0}");
   CHECK_STR(ask(rt, "resume", "{\"id\":\"s\"}"), "true");
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"s\"}"), "{\"instance_id\":\"s\",\"status\":\"completed\",\"output\":3}");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"s\"}"),
+            "{\"instance_id\":\"s\",\"status\":\"completed\",\"output\":3}");
   duro_close(rt);
 }
 
 TEST(a_wait_hears_of_the_end_of_the_custom_status_and_of_deletion) {
   duro_runtime *rt = open_memory();
   ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\"}");
-  CHECK_STR(ask(rt, "wait_custom_status", "{\"id\":\"w\",\"version\":0}"), "{\"custom_status\":0,\"version\":1}");
+  CHECK_STR(ask(rt, "wait_custom_status", "{\"id\":\"w\",\"version\":0}"),
+            "{\"custom_status\":0,\"version\":1}");
   duro_request *status = call(rt, "wait_custom_status", "{\"id\":\"w\",\"version\":1}");
   duro_request *end = call(rt, "wait", "{\"id\":\"w\"}");
   duro_request *many = call(rt, "wait_for_instances", "{\"instances\":[\"w\",\"w\"]}");
@@ -181,15 +199,17 @@ TEST(a_wait_hears_of_the_end_of_the_custom_status_and_of_deletion) {
 TEST(wait_for_any_answers_with_the_first) {
   duro_runtime *rt = open_memory();
   ask(rt, "start", "{\"name\":\"waits\",\"id\":\"w\"}");
-  duro_request *any = call(rt, "wait_for_instances", "{\"instances\":[\"w\",\"h\"],\"mode\":\"any\"}");
+  duro_request *any =
+      call(rt, "wait_for_instances", "{\"instances\":[\"w\",\"h\"],\"mode\":\"any\"}");
   CHECK(settle(rt, NULL, any)); // an unknown one never ends: it counts as done
   outcome(any);
   ask(rt, "start", "{\"name\":\"waits\",\"id\":\"v\"}");
   any = call(rt, "wait_for_instances", "{\"instances\":[\"w\",\"v\"],\"mode\":\"any\"}");
   ask(rt, "raise_event", "{\"id\":\"v\",\"name\":\"go\"}");
   CHECK(settle(rt, NULL, any));
-  CHECK_STR(outcome(any),
-            "{\"completed\":[{\"instance_id\":\"v\",\"status\":\"completed\"}],\"pending\":[\"w\"]}");
+  CHECK_STR(
+      outcome(any),
+      "{\"completed\":[{\"instance_id\":\"v\",\"status\":\"completed\"}],\"pending\":[\"w\"]}");
   CHECK_STR(ask(rt, "wait_for_instances", "{\"instances\":[],\"mode\":\"most\"}"),
             "invalid_argument: mode is 'most'; it may be all or any");
   duro_close(rt);
@@ -199,7 +219,8 @@ TEST(deletion_takes_the_tree_and_tells_a_living_parent) {
   duro_runtime *rt = open_memory();
   ask(rt, "start", "{\"name\":\"parent\",\"id\":\"p\"}");
   run_idle(rt);
-  CHECK_STR(ask(rt, "status", "{\"id\":\"p::1::2\"}"), "{\"instance_id\":\"p::1::2\",\"status\":\"running\"}");
+  CHECK_STR(ask(rt, "status", "{\"id\":\"p::1::2\"}"),
+            "{\"instance_id\":\"p::1::2\",\"status\":\"running\"}");
   CHECK_STR(ask(rt, "delete_instance", "{\"id\":\"p::1::2\",\"force\":true}"),
             "{\"instances_deleted\":1,\"executions_deleted\":1,\"events_deleted\":2}");
   const char *parent = ask(rt, "wait", "{\"id\":\"p\"}");
@@ -261,7 +282,8 @@ TEST(kv_history_and_executions_tell_what_happened) {
   CHECK_STR(ask(rt, "status", "{\"id\":\"r\",\"execution\":1}"),
             "{\"instance_id\":\"r\",\"status\":\"continued_as_new\"}");
   const char *history = ask(rt, "history", "{\"id\":\"r\",\"execution\":1}");
-  CHECK(strstr(history, "{\"event_id\":1,\"kind\":\"orchestration_started\",\"timestamp\":") != NULL);
+  CHECK(strstr(history, "{\"event_id\":1,\"kind\":\"orchestration_started\",\"timestamp\":") !=
+        NULL);
   CHECK(strstr(history, "\"kind\":\"orchestration_continued_as_new\"") != NULL);
   const char *export = ask(rt, "export", "{\"id\":\"r\"}");
   CHECK(strstr(export, "\"executions\":[{\"execution_id\":1,\"events\":[{\"id\":1,") != NULL);
@@ -279,14 +301,19 @@ TEST(details_show_what_is_pending) {
   ask(rt, "start", "{\"name\":\"busy\",\"id\":\"b\",\"attributes\":{\"customer\":\"x\"}}");
   run_idle(rt);
   const char *details = ask(rt, "details", "{\"id\":\"b\"}");
-  CHECK(strstr(details, "{\"summary\":{\"instance_id\":\"b\",\"orchestration_name\":\"busy\"") != NULL);
+  CHECK(strstr(details, "{\"summary\":{\"instance_id\":\"b\",\"orchestration_name\":\"busy\"") !=
+        NULL);
   CHECK(strstr(details, "\"attributes\":{\"customer\":\"x\"}") != NULL);
   CHECK(strstr(details, "\"waiting_on\":[\"timer\"]") != NULL);
-  CHECK(strstr(details, "\"pending_timers\":[{\"correlation_id\":6,\"delay_ms\":1000,\"scheduled_at\":") != NULL);
+  CHECK(strstr(details,
+               "\"pending_timers\":[{\"correlation_id\":6,\"delay_ms\":1000,\"scheduled_at\":") !=
+        NULL);
   CHECK(strstr(details, "\"completed_activities\":1,\"failed_activities\":1}") != NULL);
   CHECK(strstr(details, "\"statistics\":{\"total_activities_scheduled\":2,") != NULL);
-  CHECK(strstr(ask(rt, "list_instances", "{\"filter\":{\"waiting_on\":\"timer\"}}"), "\"b\"") != NULL);
-  CHECK_STR(ask(rt, "list_instances", "{\"filter\":{\"status\":\"failed\"}}"), "{\"instances\":[]}");
+  CHECK(strstr(ask(rt, "list_instances", "{\"filter\":{\"waiting_on\":\"timer\"}}"), "\"b\"") !=
+        NULL);
+  CHECK_STR(ask(rt, "list_instances", "{\"filter\":{\"status\":\"failed\"}}"),
+            "{\"instances\":[]}");
   CHECK_STR(ask(rt, "list_instances", "{\"filter\":{\"staus\":\"failed\"}}"),
             "invalid_argument: the filter's 'staus' is not known");
   CHECK_STR(ask(rt, "list_instances", "{\"limit\":1001}"),
@@ -312,7 +339,8 @@ TEST(a_delayed_start_is_pending_and_can_be_cancelled) {
   CHECK_STR(ask(rt, "cancel", "{\"id\":\"e\"}"), "true");
   CHECK(strstr(ask(rt, "wait", "{\"id\":\"e\"}"), "\"status\":\"cancelled\"") != NULL);
   duro_set_time(rt, duro_now_ms(rt) + 5000, NULL);
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"d\"}"), "{\"instance_id\":\"d\",\"status\":\"completed\",\"output\":0}");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"d\"}"),
+            "{\"instance_id\":\"d\",\"status\":\"completed\",\"output\":0}");
   duro_close(rt);
 }
 
@@ -329,7 +357,8 @@ TEST(a_deferred_activity_is_finished_by_its_token) {
   CHECK_STR(ask(rt, "complete_activity", args), "true");
   CHECK_STR(ask(rt, "wait", "{\"id\":\"d\"}"),
             "{\"instance_id\":\"d\",\"status\":\"completed\",\"output\":\"signed\"}");
-  CHECK_STR(ask(rt, "complete_activity", args), "finished: the token's instance has ended (completed)");
+  CHECK_STR(ask(rt, "complete_activity", args),
+            "finished: the token's instance has ended (completed)");
   duro_close(rt);
 }
 
@@ -341,7 +370,8 @@ TEST(a_name_nobody_registered_waits_until_somebody_does) {
   CHECK_STR(ask(rt, "query", "{\"id\":\"l\",\"name\":\"x\"}"),
             "stalled: instance 'l' is stalled: its code cannot be asked");
   register_script(rt, "later", "");
-  CHECK_STR(ask(rt, "wait", "{\"id\":\"l\"}"), "{\"instance_id\":\"l\",\"status\":\"completed\",\"output\":4}");
+  CHECK_STR(ask(rt, "wait", "{\"id\":\"l\"}"),
+            "{\"instance_id\":\"l\",\"status\":\"completed\",\"output\":4}");
   duro_close(rt);
 }
 

@@ -49,7 +49,8 @@ TEST(two_files_and_two_memories_have_an_owner_each) {
 TEST(a_path_that_cannot_be_is_a_fault_of_storage) {
   char message[256];
   duro_runtime *rt;
-  CHECK_INT(try_open("/nowhere/at/all.db", DURO_ROLE_RUNTIME, 0, &rt, message, sizeof message), DURO_STORAGE);
+  CHECK_INT(try_open("/nowhere/at/all.db", DURO_ROLE_RUNTIME, 0, &rt, message, sizeof message),
+            DURO_STORAGE);
   CHECK(rt == NULL);
 }
 

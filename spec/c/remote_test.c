@@ -48,15 +48,21 @@ static bool contains(const char *text, const char *part) {
 
 TEST(a_client_starts_waits_and_reads) {
   pair p = open_pair();
-  CHECK_STR(from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"h\",\"attributes\":{\"k\":1}}"), "\"h\"");
+  CHECK_STR(from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"h\",\"attributes\":{\"k\":1}}"),
+            "\"h\"");
   CHECK_STR(from_client(&p, "wait", "{\"id\":\"h\"}"),
             "{\"instance_id\":\"h\",\"status\":\"completed\",\"output\":0}");
   CHECK_STR(from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"h\"}"),
             "already_exists: instance 'h' exists already");
-  CHECK_STR(from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"h\",\"on_conflict\":\"existing\"}"), "\"h\"");
-  CHECK_STR(from_client(&p, "descriptor", "{\"id\":\"h\"}"), "{\"name\":\"hello\",\"version\":\"1.0.0\"}");
-  CHECK(contains(from_client(&p, "history", "{\"id\":\"h\"}"), "\"kind\":\"orchestration_completed\""));
-  CHECK(contains(from_client(&p, "list_instances", "{\"filter\":{\"attributes\":{\"k\":1}}}"), "\"h\""));
+  CHECK_STR(
+      from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"h\",\"on_conflict\":\"existing\"}"),
+      "\"h\"");
+  CHECK_STR(from_client(&p, "descriptor", "{\"id\":\"h\"}"),
+            "{\"name\":\"hello\",\"version\":\"1.0.0\"}");
+  CHECK(contains(from_client(&p, "history", "{\"id\":\"h\"}"),
+                 "\"kind\":\"orchestration_completed\""));
+  CHECK(contains(from_client(&p, "list_instances", "{\"filter\":{\"attributes\":{\"k\":1}}}"),
+                 "\"h\""));
   CHECK(contains(from_client(&p, "details", "{\"id\":\"h\"}"), "\"total_activities_completed\":1"));
   CHECK_STR(from_client(&p, "wait", "{\"id\":\"x\"}"), "not_found: no instance 'x'");
   close_pair(&p);
@@ -64,14 +70,17 @@ TEST(a_client_starts_waits_and_reads) {
 
 TEST(a_client_starts_many_or_none) {
   pair p = open_pair();
-  CHECK_STR(from_client(&p, "start_many", "[{\"name\":\"hello\",\"id\":\"a\"},{\"name\":\"hello\",\"id\":\"b\"}]"),
+  CHECK_STR(from_client(&p, "start_many",
+                        "[{\"name\":\"hello\",\"id\":\"a\"},{\"name\":\"hello\",\"id\":\"b\"}]"),
             "[\"a\",\"b\"]");
-  CHECK_STR(from_client(&p, "start_many", "[{\"name\":\"hello\",\"id\":\"c\"},{\"name\":\"hello\",\"id\":\"a\"}]"),
+  CHECK_STR(from_client(&p, "start_many",
+                        "[{\"name\":\"hello\",\"id\":\"c\"},{\"name\":\"hello\",\"id\":\"a\"}]"),
             "already_exists: instance 'a' exists already");
   CHECK_STR(from_client(&p, "wait_for_instances", "{\"instances\":[\"a\",\"b\"]}"),
             "{\"completed\":[{\"instance_id\":\"a\",\"status\":\"completed\",\"output\":0},"
             "{\"instance_id\":\"b\",\"status\":\"completed\",\"output\":0}],\"pending\":[]}");
-  CHECK_STR(from_client(&p, "status", "{\"id\":\"c\"}"), "{\"instance_id\":\"c\",\"status\":\"not_found\"}");
+  CHECK_STR(from_client(&p, "status", "{\"id\":\"c\"}"),
+            "{\"instance_id\":\"c\",\"status\":\"not_found\"}");
   close_pair(&p);
 }
 
@@ -81,7 +90,8 @@ TEST(a_client_raises_commands_and_asks) {
   CHECK_STR(from_client(&p, "wait_custom_status", "{\"id\":\"w\",\"version\":0}"),
             "{\"custom_status\":0,\"version\":1}");
   CHECK_STR(from_client(&p, "query", "{\"id\":\"w\",\"name\":\"progress\"}"), "{\"query\":2}");
-  CHECK_STR(from_client(&p, "query", "{\"id\":\"w\",\"name\":\"unknown\"}"), "not_found: no such query");
+  CHECK_STR(from_client(&p, "query", "{\"id\":\"w\",\"name\":\"unknown\"}"),
+            "not_found: no such query");
   CHECK_STR(from_client(&p, "suspend", "{\"id\":\"w\"}"), "true");
   CHECK_STR(from_client(&p, "resume", "{\"id\":\"w\"}"), "true");
   CHECK_STR(from_client(&p, "raise_event", "{\"id\":\"w\",\"name\":\"go\",\"data\":[1]}"), "true");
@@ -89,9 +99,12 @@ TEST(a_client_raises_commands_and_asks) {
             "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":[1]}");
   CHECK_STR(from_client(&p, "raise_event", "{\"id\":\"w\",\"name\":\"go\"}"),
             "finished: instance 'w' has ended (completed)");
-  CHECK_STR(from_client(&p, "raise_event", "{\"id\":\"x\",\"name\":\"go\"}"), "not_found: no instance 'x'");
-  CHECK_STR(from_client(&p, "cancel", "{\"id\":\"w\"}"), "finished: instance 'w' has ended (completed)");
-  CHECK_STR(from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"w\",\"on_conflict\":\"replace_finished\"}"),
+  CHECK_STR(from_client(&p, "raise_event", "{\"id\":\"x\",\"name\":\"go\"}"),
+            "not_found: no instance 'x'");
+  CHECK_STR(from_client(&p, "cancel", "{\"id\":\"w\"}"),
+            "finished: instance 'w' has ended (completed)");
+  CHECK_STR(from_client(&p, "start",
+                        "{\"name\":\"hello\",\"id\":\"w\",\"on_conflict\":\"replace_finished\"}"),
             "\"w\"");
   CHECK_STR(from_client(&p, "wait", "{\"id\":\"w\"}"),
             "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":0}");
@@ -127,8 +140,10 @@ TEST(many_calls_at_once_share_transactions) {
   for (int i = 0; i < N; i++) {
     CHECK(settle(p.client, p.owner, requests[i]));
     const char *text = outcome(requests[i]);
-    if (text[0] == '"') started++;
-    else if (strncmp(text, "already_exists", 14) == 0) refused++;
+    if (text[0] == '"')
+      started++;
+    else if (strncmp(text, "already_exists", 14) == 0)
+      refused++;
   }
   CHECK_INT(started, N - N / 10);
   CHECK_INT(refused, N / 10);
@@ -146,13 +161,15 @@ TEST(without_an_owner_starts_and_raises_are_kept_and_the_rest_is_unavailable) {
   from_client(&p, "wait_custom_status", "{\"id\":\"w\",\"version\":0}");
   duro_close(p.owner);
   p.owner = NULL;
-  CHECK_STR(from_client(&p, "start", "{\"name\":\"waits\",\"id\":\"v\",\"event\":{\"name\":\"go\",\"data\":2}}"),
+  CHECK_STR(from_client(&p, "start",
+                        "{\"name\":\"waits\",\"id\":\"v\",\"event\":{\"name\":\"go\",\"data\":2}}"),
             "\"v\"");
   CHECK_STR(from_client(&p, "raise_event", "{\"id\":\"w\",\"name\":\"go\",\"data\":1}"), "true");
   CHECK_STR(from_client(&p, "raise_event", "{\"id\":\"v\",\"name\":\"other\"}"), "true");
   CHECK(contains(from_client(&p, "cancel", "{\"id\":\"w\"}"), "unavailable: "));
   CHECK(contains(from_client(&p, "query", "{\"id\":\"w\",\"name\":\"q\"}"), "unavailable: "));
-  CHECK_STR(from_client(&p, "status", "{\"id\":\"v\"}"), "{\"instance_id\":\"v\",\"status\":\"running\"}");
+  CHECK_STR(from_client(&p, "status", "{\"id\":\"v\"}"),
+            "{\"instance_id\":\"v\",\"status\":\"running\"}");
   p.owner = open_owner(p.path);
   CHECK_STR(from_client(&p, "wait", "{\"id\":\"w\"}"),
             "{\"instance_id\":\"w\",\"status\":\"completed\",\"output\":1}");
@@ -163,8 +180,10 @@ TEST(without_an_owner_starts_and_raises_are_kept_and_the_rest_is_unavailable) {
 
 TEST(a_delayed_start_of_a_client_begins_on_time) {
   pair p = open_pair();
-  CHECK_STR(from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"d\",\"delay_ms\":150}"), "\"d\"");
-  CHECK_STR(from_client(&p, "status", "{\"id\":\"d\"}"), "{\"instance_id\":\"d\",\"status\":\"pending\"}");
+  CHECK_STR(from_client(&p, "start", "{\"name\":\"hello\",\"id\":\"d\",\"delay_ms\":150}"),
+            "\"d\"");
+  CHECK_STR(from_client(&p, "status", "{\"id\":\"d\"}"),
+            "{\"instance_id\":\"d\",\"status\":\"pending\"}");
   CHECK_STR(from_client(&p, "wait", "{\"id\":\"d\"}"),
             "{\"instance_id\":\"d\",\"status\":\"completed\",\"output\":0}");
   // The same with an owner that opens only when the time has come.

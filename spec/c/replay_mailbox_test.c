@@ -230,6 +230,28 @@ TEST(what_was_not_looked_at_is_back_in_the_mailbox_at_the_end) {
   stage_free(&g);
 }
 
+static duro_code hands_on_what_it_saw(void *host, void *program, duro_turn *t,
+                                      const duro_completion *c, duro_error **err) {
+  (void)host;
+  (void)program;
+  duro_turn_observe(t, c->task);
+  return duro_turn_complete(t, c->output, err);
+}
+static const duro_program_ops handing_on = {
+    .begin = script_begin, .step = hands_on_what_it_saw, .end = script_end};
+
+TEST(data_lives_as_long_as_the_step_that_looks_at_it) {
+  stage g;
+  stage_open(&g, two_waits_in_order);
+  g.config.program = &handing_on;
+  duro__exec_free(g.x);
+  g.x = duro__exec_new(&g.config, DURO_STR("order-1"), 1);
+  start(&g, "null");
+  play(&g, received("e", "{\"n\":1}"));
+  CHECK_STR(z(g.r.output), "{\"n\":1}");
+  stage_free(&g);
+}
+
 SCRIPT(many_names) {
   char name[16];
   BEGIN;

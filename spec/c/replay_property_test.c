@@ -359,4 +359,63 @@ TEST(a_replayed_history_gives_the_same_state_and_the_same_future) {
   CHECK(ends[DURO_STATUS_TERMINATED] > 0);
 }
 
+/* -- damaged histories -------------------------------------------------------------------------- */
+
+static void damage(duro_events *h) {
+  duro_event *e = &h->items[chance(h->count)], *other = &h->items[chance(h->count)];
+  duro_event kept = *e;
+  switch (chance(6)) {
+  case 0:
+    h->count -= chance(h->count);
+    break;
+  case 1: /* two change places */
+    *e = *other;
+    *other = kept;
+    break;
+  case 2: /* one happens twice */
+    *e = *other;
+    break;
+  case 3:
+    e->kind = (duro_event_kind)(1 + chance(DURO_EVENT_KIND_COUNT - 1));
+    break;
+  case 4:
+    e->source = (int64_t)chance(h->count + 2);
+    break;
+  default: /* everything but its kind is another's */
+    *e = *other;
+    e->kind = kept.kind;
+    break;
+  }
+  for (size_t i = 0; i < h->count; i++) h->items[i].id = (int64_t)i + 1;
+}
+
+static void survives(stage *g, bool scan) {
+  duro_arena arena = {0};
+  duro_events h = stage_history(g, &arena);
+  for (uint64_t n = 1 + chance(3); n && h.count > 1; n--) damage(&h);
+  duro__exec *y = duro__exec_new(&g->config, DURO_STR("order-1"), g->execution_id);
+  duro__mismatch_free(&g->mismatch);
+  forget_error(g);
+  duro_code code =
+      scan ? duro__exec_scan(y, &h, &g->err) : duro__exec_replay(y, &h, &g->mismatch, &g->err);
+  CHECK(code == DURO_OK || code == DURO_CORRUPT ||
+        (code == DURO_NONDETERMINISM && g->mismatch.expected && g->mismatch.got));
+  CHECK(code == DURO_OK || g->err);
+  free(dump(y, true));
+  duro__exec_free(y);
+  duro_arena_free(&arena);
+}
+
+TEST(a_damaged_history_is_refused_or_survived) {
+  for (uint64_t i = 1; i <= PROGRAMS / 4; i++) {
+    stage g;
+    program_seed = mix(i, 5);
+    world = mix(i, 6);
+    stage_open(&g, wanders);
+    play_program(&g);
+    for (int n = 0; n < 40; n++) survives(&g, n % 4 == 0);
+    stage_free(&g);
+  }
+}
+
 CHECK_MAIN()

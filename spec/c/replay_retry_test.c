@@ -113,7 +113,7 @@ TEST(the_longest_waits_do_not_overflow) {
 TEST(jitter_stays_in_the_upper_half_and_follows_its_seed) {
   duro__retry r = policy("{\"jitter\":true,\"initial_ms\":1000,\"backoff\":\"fixed\"}");
   int64_t least = INT64_MAX, most = 0;
-  char seed[16];
+  char seed[24];
   for (int i = 0; i < 200; i++) {
     snprintf(seed, sizeof seed, "seed %d", i);
     int64_t ms = duro__retry_delay_ms(&r, 1, duro_str_from(seed));

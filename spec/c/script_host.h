@@ -42,20 +42,33 @@ static duro_code script_go(script *s, duro_turn *turn, duro_error **err) {
     }
     s->swallow = letter == 'b';
     switch (letter) {
-    case 'a': return duro_turn_activity(turn, DURO_STR("echo"), count, DURO_NONE, &task, err);
-    case 'b': return duro_turn_activity(turn, DURO_STR("broken"), count, DURO_NONE, &task, err);
-    case 'd': return duro_turn_activity(turn, DURO_STR("later"), count, DURO_NONE, &task, err);
-    case 'w': return duro_turn_wait(turn, DURO_STR("go"), &task, err);
-    case 't': return duro_turn_timer(turn, duro_turn_now_ms(turn) + 1000, 1000, &task, err);
+    case 'a':
+      return duro_turn_activity(turn, DURO_STR("echo"), count, DURO_NONE, &task, err);
+    case 'b':
+      return duro_turn_activity(turn, DURO_STR("broken"), count, DURO_NONE, &task, err);
+    case 'd':
+      return duro_turn_activity(turn, DURO_STR("later"), count, DURO_NONE, &task, err);
+    case 'w':
+      return duro_turn_wait(turn, DURO_STR("go"), &task, err);
+    case 't':
+      return duro_turn_timer(turn, duro_turn_now_ms(turn) + 1000, 1000, &task, err);
     case 'c':
-      return duro_turn_child(turn, DURO_STR("child"), DURO_NONE, DURO_NONE, count, DURO_NONE, &task, err);
-    case 's': code = duro_turn_set_custom_status(turn, count, err); break;
-    case 'k': code = duro_turn_kv_set(turn, DURO_STR("step"), count, err); break;
+      return duro_turn_child(turn, DURO_STR("child"), DURO_NONE, DURO_NONE, count, DURO_NONE, &task,
+                             err);
+    case 's':
+      code = duro_turn_set_custom_status(turn, count, err);
+      break;
+    case 'k':
+      code = duro_turn_kv_set(turn, DURO_STR("step"), count, err);
+      break;
     case 'n':
       if (s->execution > 1) break;
-      return duro_turn_continue_as_new(turn, DURO_STR("\"again\""), DURO_NONE, DURO_STR("why not"), err);
-    case 'f': return duro_turn_fail(turn, DURO_STR("{\"code\":\"mine\",\"message\":\"on purpose\"}"), err);
-    default: return duro_turn_complete(turn, s->last.n ? duro_buf_str(&s->last) : DURO_NONE, err);
+      return duro_turn_continue_as_new(turn, DURO_STR("\"again\""), DURO_NONE, DURO_STR("why not"),
+                                       err);
+    case 'f':
+      return duro_turn_fail(turn, DURO_STR("{\"code\":\"mine\",\"message\":\"on purpose\"}"), err);
+    default:
+      return duro_turn_complete(turn, s->last.n ? duro_buf_str(&s->last) : DURO_NONE, err);
     }
     if (code) return code;
   }
@@ -68,20 +81,22 @@ static void script_end(void *host, void *program) {
   free(s);
 }
 
-static duro_code script_begin(void *host, void *code, duro_turn *turn, const duro_program_start *start,
-                              void **program, duro_error **err) {
+static duro_code script_begin(void *host, void *code, duro_turn *turn,
+                              const duro_program_start *start, void **program, duro_error **err) {
   script *s = calloc(1, sizeof *s);
   s->at = code;
   s->execution = start->execution_id;
   duro_buf_add_str(&s->last, start->input);
   duro_code result = script_go(s, turn, err);
-  if (result) script_end(host, s);
-  else *program = s;
+  if (result)
+    script_end(host, s);
+  else
+    *program = s;
   return result;
 }
 
-static duro_code script_step(void *host, void *program, duro_turn *turn, const duro_completion *completion,
-                             duro_error **err) {
+static duro_code script_step(void *host, void *program, duro_turn *turn,
+                             const duro_completion *completion, duro_error **err) {
   script *s = program;
   (void)host;
   bool failed = completion->kind != DURO_TASK_COMPLETED;
@@ -92,8 +107,8 @@ static duro_code script_step(void *host, void *program, duro_turn *turn, const d
   return script_go(s, turn, err);
 }
 
-static duro_code script_inspect(void *host, void *program, duro_str what, duro_str args, duro_buf *out,
-                                duro_error **err) {
+static duro_code script_inspect(void *host, void *program, duro_str what, duro_str args,
+                                duro_buf *out, duro_error **err) {
   (void)host, (void)args;
   if (duro_str_equal(duro_json_member(args, "name"), DURO_STR("\"unknown\""))) {
     return duro_fail(err, DURO_NOT_FOUND, "no such query");
@@ -129,7 +144,8 @@ static __attribute__((unused)) duro_options test_options(const char *path) {
   return o;
 }
 
-static __attribute__((unused)) void register_script(duro_runtime *rt, const char *name, const char *letters) {
+static __attribute__((unused)) void register_script(duro_runtime *rt, const char *name,
+                                                    const char *letters) {
   duro_error *err = NULL;
   duro_code code = duro_register_orchestration(rt, duro_str_from(name), DURO_STR("1.0.0"),
                                                (void *)(uintptr_t)letters, false, &err);
@@ -186,14 +202,17 @@ static __attribute__((unused)) const char *outcome(duro_request *r) {
   duro_str json;
   duro_error *err = NULL;
   duro_code code = duro_request_result(r, &json, &err);
-  if (code) snprintf(text, sizeof text, "%s: %s", duro_code_string(code), err ? err->message : "");
-  else snprintf(text, sizeof text, "%.*s", DURO_FMT(json));
+  if (code)
+    snprintf(text, sizeof text, "%s: %s", duro_code_string(code), err ? err->message : "");
+  else
+    snprintf(text, sizeof text, "%.*s", DURO_FMT(json));
   duro_error_free(err);
   duro_request_free(r);
   return text;
 }
 
-static __attribute__((unused)) duro_request *call(duro_runtime *rt, const char *verb, const char *args) {
+static __attribute__((unused)) duro_request *call(duro_runtime *rt, const char *verb,
+                                                  const char *args) {
   return duro_call(rt, duro_str_from(verb), duro_str_from(args));
 }
 
@@ -208,7 +227,8 @@ static __attribute__((unused)) const char *ask_beside(duro_runtime *rt, duro_run
   return outcome(r);
 }
 
-static __attribute__((unused)) const char *ask(duro_runtime *rt, const char *verb, const char *args) {
+static __attribute__((unused)) const char *ask(duro_runtime *rt, const char *verb,
+                                               const char *args) {
   return ask_beside(rt, NULL, verb, args);
 }
 

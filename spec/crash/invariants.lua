@@ -64,15 +64,17 @@ local LAWS = {
 local LAWS_OF_THE_END = {
   { "everything has ended", [[SELECT id, status, waiting_on, error FROM instances
     WHERE status NOT IN ('completed', 'failed', 'cancelled', 'terminated')]] },
-  { "every activity has one result", [[
+  { "every activity of what completed has one result", [[
     SELECT s.instance_id, s.execution_id, s.event_id, s.name FROM events AS s
+    JOIN instances AS i ON i.id = s.instance_id AND i.status = 'completed'
     WHERE s.kind = 'activity_scheduled' AND (SELECT count(*) FROM events AS e
       WHERE e.instance_id = s.instance_id AND e.execution_id = s.execution_id
         AND e.source_event_id = s.event_id AND e.kind IN ('activity_completed', 'activity_cancelled')) <> 1
       AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.instance_id = s.instance_id
         AND e.execution_id = s.execution_id AND e.source_event_id = s.event_id AND e.kind = 'activity_failed')]] },
-  { "every child has one result", [[
+  { "every child of what completed has one result", [[
     SELECT s.instance_id, s.execution_id, s.event_id, s.name FROM events AS s
+    JOIN instances AS i ON i.id = s.instance_id AND i.status = 'completed'
     WHERE s.kind = 'sub_orchestration_scheduled' AND (SELECT count(*) FROM events AS e
       WHERE e.instance_id = s.instance_id AND e.execution_id = s.execution_id
         AND e.source_event_id = s.event_id AND e.kind LIKE 'sub_orchestration_%') <> 1]] },

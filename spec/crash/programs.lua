@@ -170,12 +170,9 @@ function orchestrations.waiter(ctx, seconds)
 end
 
 
--- Ends when told to, and its child, which waits for ever, with it.
+-- A parent that waits for its child, which waits for ever.
 function orchestrations.guardian(ctx)
-  local ward = ctx:schedule_sub_orchestration("waiter", nil, { id = "ward" })
-  ctx:wait_event("go")
-  ward:cancel()
-  return "gone"
+  return ctx:sub_orchestration("waiter", nil, { id = "ward" })
 end
 
 

@@ -45,7 +45,7 @@ local BODY = [[
 
 local OPTIONS = {
   "{}",
-  "{ feed_retention = 0, max_live_instances = 4 }",
+  "{ feed_retention = 0.001, max_live_instances = 4 }",
   '{ durability = "normal", debug = { replay_every_turn = true } }',
 }
 

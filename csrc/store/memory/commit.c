@@ -122,6 +122,11 @@ static duro_code add_message(duro_store *s, const duro_message_row *row, duro_er
   return duro__table_put(&s->messages, &s->log, row, err);
 }
 
+static duro_code add_job(duro_store *s, const duro_job_row *row, duro_error **err) {
+  if (!memory_instance(s, row->instance_key)) return DURO_OK; // deleted in this batch
+  return duro__table_put(&s->jobs, &s->log, row, err);
+}
+
 static duro_code answer(duro_store *s, const duro_request_row *given, duro_error **err) {
   const duro_request_row *was = duro__table_get(&s->requests, given);
   if (!was) return DURO_OK;
@@ -173,7 +178,7 @@ static duro_code apply(duro_store *s, const duro_batch *b, duro_error **err) {
   EACH(messages_done, messages_done_count,
        duro__table_remove(&s->messages, &s->log, &(duro_message_row){.id = b->messages_done[i]},
                           err));
-  EACH(jobs, job_count, duro__table_put(&s->jobs, &s->log, &b->jobs[i], err));
+  EACH(jobs, job_count, add_job(s, &b->jobs[i], err));
   EACH(jobs_done, jobs_done_count,
        duro__table_remove(&s->jobs, &s->log, &(duro_job_row){.id = b->jobs_done[i]}, err));
   EACH(answers, answer_count, answer(s, &b->answers[i], err));

@@ -1,0 +1,63 @@
+---@meta
+-- types of the ctx of an activity, and of duro.testing.
+-- luacheck: ignore
+
+---@class duro.ActivityContext
+---@field instance_id string
+---@field name string
+---@field attempt integer from 1
+---@field activity_id string idempotency key: the same for every attempt
+---@field heartbeat_details? duro.Value of the attempt before
+---@field runtime duro.Runtime
+local ActivityContext = {}
+
+---@param details? duro.Value handed to the next attempt
+function ActivityContext:heartbeat(details) end
+
+---@return boolean
+function ActivityContext:is_cancelled() end
+
+---On the runtime's clock; lets other activities run; cancellation wakes it. context: activity.
+---@param duration duro.Duration
+function ActivityContext:sleep(duration) end
+
+---@param level string
+---@param message string
+function ActivityContext:log(level, message) end
+
+---A completion function for callback-style code. context: activity.
+---@return fun(err: any, value?: duro.Value)
+function ActivityContext:async() end
+
+---Ends the attempt without a result: a token for rt:complete_activity. context: activity.
+---@return string
+function ActivityContext:defer() end
+
+
+---@class duro.testing
+local testing = {}
+
+---In memory; its virtual clock skips time by itself. Raises when it cannot be opened.
+---@param options? duro.OpenOptions
+---@return duro.TestRuntime
+function testing.runtime(options) end
+
+---@class duro.TestRuntime: duro.Runtime
+local TestRuntime = {}
+
+---@param name string
+---@param replacement function|any[] an array: results (or functions) of the first, second ... call
+---@return true?, duro.Error?
+function TestRuntime:mock_activity(name, replacement) end
+
+---@param name string
+---@param input? duro.Value
+---@param opts? duro.StartOptions
+---@return duro.Value output, duro.Error?
+function TestRuntime:run(name, input, opts) end
+
+---Raises unless it has completed (with that output, when given).
+---@param id string
+---@param output? duro.Value
+---@return duro.Value output
+function TestRuntime:assert_completed(id, output) end

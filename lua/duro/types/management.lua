@@ -1,0 +1,190 @@
+---@meta
+-- types of management.lua: lists, details, histories, numbers.
+-- luacheck: ignore
+
+---@class duro.Runtime
+local Runtime = {}
+
+---@class duro.Filter all optional, ANDed; times are exclusive
+---@field status? duro.Status|duro.Status[]
+---@field name? string|string[] * at the end matches a prefix
+---@field version? string
+---@field id_prefix? string
+---@field created_after? duro.Time
+---@field created_before? duro.Time
+---@field updated_after? duro.Time
+---@field updated_before? duro.Time
+---@field completed_after? duro.Time
+---@field completed_before? duro.Time
+---@field has_parent? boolean
+---@field parent_instance? string
+---@field attributes? table<string, string|number|boolean>
+---@field error_contains? string
+---@field waiting_on? string "activity", "timer", "event", "sub_orchestration" or "event:NAME"
+---@field limit? integer default and cap: management.max_list_instances
+
+---@class duro.Summary
+---@field instance_id string
+---@field orchestration_name string
+---@field version? string
+---@field status duro.Status
+---@field created_at duro.Time
+---@field updated_at duro.Time
+---@field completed_at? duro.Time
+---@field execution_count integer
+---@field parent_instance? string the parent's id
+---@field parent_id? integer the event in the parent that started this one
+---@field attributes? table<string, string|number|boolean>
+---@field custom_status? duro.Value
+---@field waiting_on? string[]
+---@field error? duro.Error
+
+---@class duro.Instances
+---@field [integer] duro.Summary
+---@field truncated? true more matched
+local Instances = {}
+
+---@return string[]
+function Instances:ids() end
+
+---Newest first. Errors: invalid_argument. context: anywhere.
+---@param filter? duro.Filter
+---@return duro.Instances?, duro.Error?
+function Runtime:list_instances(filter) end
+
+---@param name string
+---@return duro.Instances?, duro.Error?
+function Runtime:list_instances_by_orchestration(name) end
+
+---@return duro.Instances?, duro.Error?
+function Runtime:list_running_instances() end
+
+---@param since? duro.Time by the time of failure
+---@return duro.Instances?, duro.Error?
+function Runtime:list_failed_instances(since) end
+
+---@class duro.Execution
+---@field execution_id integer
+---@field status duro.Status|"continued_as_new"
+---@field started_at duro.Time
+---@field completed_at? duro.Time
+---@field event_count integer
+---@field continue_as_new_reason? string
+
+---@class duro.PendingActivity
+---@field correlation_id integer the event that scheduled it
+---@field name string
+---@field input? duro.Value
+---@field scheduled_at duro.Time
+---@field attempt integer
+---@field last_error? duro.Error
+---@field next_attempt_at? duro.Time
+---@field state "queued"|"running"|"backing_off"
+
+---@class duro.CurrentExecution
+---@field execution_id integer
+---@field status duro.Status
+---@field pending_activities duro.PendingActivity[]
+---@field pending_timers {correlation_id: integer, delay_ms: integer, scheduled_at: duro.Time, fire_at: duro.Time}[]
+---@field pending_events {correlation_id: integer, name: string, subscribed_at: duro.Time}[]
+---@field pending_sub_orchestrations {correlation_id: integer, instance_id: string, name: string, scheduled_at: duro.Time}[]
+---@field completed_activities integer
+---@field failed_activities integer
+
+---@class duro.Statistics
+---@field total_activities_scheduled integer
+---@field total_activities_completed integer
+---@field total_activities_failed integer
+---@field total_timers_scheduled integer
+---@field total_timers_fired integer
+---@field total_events_subscribed integer
+---@field total_events_received integer
+---@field total_execution_time_ms integer
+---@field average_turn_duration_ms number
+---@field turns integer
+---@field replays integer
+
+---@class duro.Details
+---@field summary duro.Summary
+---@field executions duro.Execution[]
+---@field current_execution? duro.CurrentExecution only while it has not ended
+---@field statistics duro.Statistics
+
+---Errors: not_found. context: anywhere.
+---@param id string
+---@return duro.Details?, duro.Error?
+function Runtime:details(id) end
+
+---@param id string
+---@return duro.Statistics?, duro.Error?
+function Runtime:statistics(id) end
+
+---@class duro.HistoryOptions
+---@field instance string the id
+---@field execution? integer default: the latest
+---@field kinds? string|string[] only events of these kinds
+---@field since_event? integer only events after that id
+---@field order? "asc"|"desc" default "asc"
+
+---@class duro.Event
+---@field event_id integer from 1 in each execution
+---@field kind string
+---@field timestamp duro.Time
+---@field name? string
+---@field source_event_id? integer what a completion completes
+---@field input? duro.Value
+---@field output? duro.Value
+---@field error? duro.Error
+---@field attempt? integer
+---@field lost? boolean the attempt was lost with its process
+---@field fire_at_ms? integer epoch milliseconds
+---@field delay_ms? integer
+---@field deadline_ms? integer epoch milliseconds
+---@field instance_id? string the other instance: child, receiver
+---@field version? string
+---@field reason? string
+---@field options? table
+---@field run_id? string
+---@field parent_instance? string
+---@field parent_event_id? integer
+---@field dedup_id? string
+
+---Errors: not_found. context: anywhere.
+---@param options duro.HistoryOptions
+---@return {events: duro.Event[]}?, duro.Error?
+function Runtime:history(options) end
+
+---@param id string
+---@return integer[]?, duro.Error?
+function Runtime:list_executions(id) end
+
+---@param id string
+---@return {name: string, version: string, parent_instance?: string, parent_id?: integer}?, duro.Error?
+function Runtime:descriptor(id) end
+
+---The whole instance as a table, ready for JSON. Errors: not_found. context: anywhere.
+---@param id string
+---@return table?, duro.Error?
+function Runtime:export(id) end
+
+---Where the code waits. Errors: not_found. context: anywhere.
+---@param id string
+---@return {source: string, line: integer, function: string, locals: table<string, any>}[]?, duro.Error?
+function Runtime:stack(id) end
+
+---In the order asked; also indexable by id. context: anywhere.
+---@param ids string[]
+---@return table<integer|string, duro.StatusRow>?, duro.Error?
+function Runtime:bulk_status(ids) end
+
+---@class duro.WaitForOptions
+---@field instances string[] the ids
+---@field mode? "all"|"any" default "all"
+---@field timeout? duro.Duration real time
+
+---@param options duro.WaitForOptions
+---@return {completed: duro.StatusRow[], pending: string[], timed_out: boolean}?, duro.Error?
+function Runtime:wait_for_instances(options) end
+
+---@return table<string, number>?, duro.Error?
+function Runtime:runtime_metrics() end

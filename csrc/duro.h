@@ -49,6 +49,7 @@ typedef struct duro_options {
   const duro_str *queues; // copied; names of 1 to 128 bytes
   size_t queue_count;     // a worker needs at least one, a client has none
   int64_t worker_threads; // at most so many are made for duro_job_offload
+  int64_t job_lease_ms;   // how long a job of a queue is held without a sign of life
   bool full_durability;
   bool virtual_clock;
   int64_t activity_concurrency;
@@ -87,7 +88,7 @@ duro_code duro_open(const duro_options *options, const duro_host *host, duro_run
                     duro_error **err);
 // Waits for the batches in flight, gives the owner's place back, frees everything. NULL is fine.
 // In a process that did not open it (after fork) it only frees memory.
-// Work on threads is cancelled, and waited for a few seconds (DURO_THREAD_PATIENCE_MS); a thread that has
+// Work on threads is cancelled, and waited for a moment (DURO_THREAD_PATIENCE_MS); a thread that has
 // not come back by then is left behind, and what it returns is dropped.
 void duro_close(duro_runtime *rt);
 

@@ -248,6 +248,9 @@ typedef struct duro_store_ops {
                           duro_error **err);
   duro_code (*list)(duro_store *s, const duro_list_query *query, duro_arena *arena,
                     duro_instance_rows *out, duro_error **err);
+  // may. How many match, counting at most `most`.
+  duro_code (*count)(duro_store *s, const duro_filter *filter, int64_t most, int64_t *out,
+                     duro_error **err);
   // Texts of one execution; `execution_id` 0 = the current one.
   duro_code (*history)(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
                        duro_texts *out, duro_error **err);

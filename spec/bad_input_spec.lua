@@ -48,7 +48,7 @@ describe("opening", function()
     for _, options in ipairs {
       { path = "postgres://host/db" }, { path = ":memory:", role = "worker" },
       { path = ":memory:", queues = { "gpu" } }, { path = ":memory:", worker_threads = 2 },
-      { path = ":memory:", codec = {} }, { path = ":memory:", executor = print },
+      { path = ":memory:", executor = print },
       { path = ":memory:", sleep = print }, { path = ":memory:", access_control = {} },
     } do
       assert.equal("unsupported", refused(options).code)

@@ -47,6 +47,7 @@ end
 -- Which class describes which spec.
 local CLASS_OF = {
   orchestration = "duro.OrchestrationOptions", activity = "duro.ActivityOptions", open = "duro.OpenOptions",
+  ["open.codec"] = "duro.Codec",
   ["open.debug"] = "duro.DebugOptions", ["open.management"] = "duro.ManagementOptions",
   start = "duro.StartOptions", ["start.event"] = "duro.StartEvent", raise_event = "duro.RaiseOptions",
   status = "duro.StatusOptions", delete_instance = "duro.DeleteOptions", prune_executions = "duro.PruneOptions",
@@ -54,9 +55,13 @@ local CLASS_OF = {
   ["ctx:sub_orchestration"] = "duro.SubOrchestrationOptions",
   ["ctx:start_orchestration"] = "duro.StartOrchestrationOptions", ["ctx:wait_event"] = "duro.WaitOptions",
   ["ctx:wait_until"] = "duro.WaitOptions", ["ctx:continue_as_new"] = "duro.ContinueOptions",
+  list_instances_paginated = "duro.PageOptions", search_instances = "duro.SearchOptions",
+  cancel_instances = "duro.Choice", terminate_instances = "duro.Choice", suspend_instances = "duro.Choice",
+  resume_instances = "duro.Choice", delete_instances = "duro.DeleteChoice", raise_event_bulk = "duro.RaiseChoice",
+  prune = "duro.BulkPruneOptions",
   filter = "duro.Filter", history = "duro.HistoryOptions", wait_for_instances = "duro.WaitForOptions",
 }
-local COVERED = { start_many = true } -- StartOptions and two fields
+local COVERED = { start_many = true, ["filter.inner"] = true } -- StartOptions and two fields; Filter without limit
 
 
 describe("the annotations", function()

@@ -156,6 +156,7 @@ static const struct {
     {"start", "input"},        {"start", "event.data"},
     {"start_many", "[].input"}, {"start_many", "[].event.data"},
     {"raise_event", "data"},   {"query", "arg"},
+    {"raise_event_bulk", "event_data"},
     {"complete_activity", "value"}, {"fail_activity", "error.data"},
 };
 

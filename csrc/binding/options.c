@@ -15,6 +15,7 @@ static const row integers[] = {
     ROW(feed_max_bytes),    ROW(max_lost_attempts),    ROW(max_live_instances),
     ROW(max_list_instances), ROW(max_bulk_operations), ROW(metrics_retention_hours),
     ROW(cache_ttl_ms),      ROW(worker_threads),
+    ROW(job_lease_ms),
 };
 static const row booleans[] = {
     ROW(any_vm), ROW(replay_every_turn), ROW(enable_metrics), ROW(enable_streaming),

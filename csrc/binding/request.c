@@ -91,8 +91,10 @@ int duro__request_call(lua_State *L) {
     args = duro_buf_str(&h->scratch);
   }
   duro__entry entry = duro__rt_enter(L, rt, "call");
+  duro__aside aside = duro__host_aside(h); // it holds the arguments, and a load runs code of orchestrations
   duro__request_bury(rt);
   q->request = duro_call(rt->core, verb, args);
+  duro__host_back(h, &aside);
   duro__rt_leave(rt, entry);
   if (!q->request) return duro__error_return(L, h, DURO_OUT_OF_MEMORY, NULL);
   q->rt = rt;

@@ -57,7 +57,7 @@ typedef struct duro_instance_row {
 // Which members of a duro_instance_row an update carries.
 enum {
   DURO_SET_STATUS = 1 << 0,        // status, completed_at_ms, output, error, reason
-  DURO_SET_EXECUTION = 1 << 1,     // execution_id, execution_started_at_ms, version
+  DURO_SET_EXECUTION = 1 << 1,     // execution_id, execution_started_at_ms, version, vm
   DURO_SET_CUSTOM_STATUS = 1 << 2, // custom_status, custom_status_version
   DURO_SET_ATTRIBUTES = 1 << 3,    // attributes (and their index rows)
   DURO_SET_WAKE = 1 << 4,          // wake_at_ms

@@ -3,6 +3,11 @@
 // To add a field to a summary: one line in duro__add_summary, and its row in API.md.
 #include "runtime/answers.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "runtime/payloads.h"
+
 // --- Small parts ---
 
 void duro__add_time(duro_buf *b, int64_t ms) {
@@ -31,6 +36,17 @@ void duro__add_json_member(duro_buf *b, const char *key, duro_str json) {
   if (!json.n) return;
   duro__add_key(b, key);
   duro_buf_add_str(b, json);
+}
+
+void duro__add_payload_member(duro_buf *b, const char *key, duro_str json) {
+  if (!json.n || duro__payload_readable(json)) {
+    duro__add_json_member(b, key, json);
+    return;
+  }
+  duro__add_key(b, key);
+  duro_buf_add_lit(b, "{\"code\":\"corrupt\",\"message\":\"the stored ");
+  duro_buf_add_str(b, duro_str_from(key));
+  duro_buf_add_lit(b, " cannot be read\"}");
 }
 
 void duro__add_int_member(duro_buf *b, const char *key, int64_t number) {
@@ -70,11 +86,11 @@ void duro__add_summary(duro_buf *b, const duro_instance_row *row) {
     duro__add_text_member(b, "parent_instance", row->parent_id);
     duro__add_int_member(b, "parent_id", row->parent_event_id);
   }
-  duro__add_json_member(b, "attributes", row->attributes);
-  duro__add_json_member(b, "custom_status", row->custom_status);
+  duro__add_payload_member(b, "attributes", row->attributes);
+  duro__add_payload_member(b, "custom_status", row->custom_status);
   bool waits = row->waiting_on.n > 2 && !duro_status_final(row->status);
-  if (waits) duro__add_json_member(b, "waiting_on", row->waiting_on);
-  duro__add_json_member(b, "error", row->error);
+  if (waits) duro__add_payload_member(b, "waiting_on", row->waiting_on);
+  duro__add_payload_member(b, "error", row->error);
   duro_buf_add_char(b, '}');
 }
 
@@ -82,8 +98,8 @@ void duro__add_status(duro_buf *b, const duro_instance_row *row) {
   duro_buf_add_char(b, '{');
   duro__add_text_member(b, "instance_id", row->id);
   duro__add_text_member(b, "status", duro_str_from(duro_status_string(row->status)));
-  duro__add_json_member(b, "output", row->output);
-  duro__add_json_member(b, "error", row->error);
+  duro__add_payload_member(b, "output", row->output);
+  duro__add_payload_member(b, "error", row->error);
   duro_buf_add_char(b, '}');
 }
 
@@ -120,13 +136,29 @@ void duro__fail_with(duro_request *r, duro_code code, duro_error *err) {
   duro__request_take_error(r, code, err);
 }
 
+void duro__fail_when_durable(duro_request *r, const duro__instance *i, duro_code code,
+                             const char *format, ...) {
+  char message[2048];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  duro_error_free(r->error);
+  r->error = NULL;
+  r->code = duro_fail(&r->error, code, "%s", message);
+  if (i)
+    duro__answer_when_durable(r->rt, i, r);
+  else
+    duro__request_durable(r);
+}
+
 void duro__fail_not_found(duro_request *r, duro_str id) {
   duro__request_fail(r, DURO_NOT_FOUND, "no instance '%.*s'", DURO_FMT(id));
 }
 
 void duro__fail_finished(duro_request *r, duro_str id, duro_status status) {
-  duro__request_fail(r, DURO_FINISHED, "instance '%.*s' has ended (%s)", DURO_FMT(id),
-                     duro_status_string(status));
+  duro__fail_when_durable(r, duro__live(r->rt, id), DURO_FINISHED, "instance '%.*s' has ended (%s)",
+                          DURO_FMT(id), duro_status_string(status));
 }
 
 void duro__fail_memory(duro_request *r) {

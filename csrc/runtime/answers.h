@@ -23,6 +23,9 @@ void duro__add_status(duro_buf *b,
 void duro__add_status_unknown(duro_buf *b, duro_str id);
 void duro__add_event(duro_buf *b, const duro_event *e); // in its public form
 
+// A stored value. One that cannot be read shows the error corrupt in its place: the rest stays readable.
+void duro__add_payload_member(duro_buf *b, const char *key, duro_str json); // absent: nothing
+
 // --- Reading the store for a request; each answers it on failure and returns false ---
 bool duro__read_row(duro_runtime *rt, duro_request *r, duro_str id, duro_arena *arena,
                     duro_instance_row *out); // not_found names the id
@@ -33,6 +36,10 @@ duro__exec *duro__scan(duro_runtime *rt, duro_request *r, const duro_instance_ro
                        const duro_events *events);
 // An error of the store or of the runtime becomes the answer. Owns `err`.
 void duro__fail_with(duro_request *r, duro_code code, duro_error *err);
+// The error is the answer when what the instance (NULL: none) has done so far is durable: before that
+// nobody may hear of it.
+void duro__fail_when_durable(duro_request *r, const duro__instance *i, duro_code code,
+                             const char *format, ...) DURO_PRINTF(4, 5);
 void duro__fail_not_found(duro_request *r, duro_str id);
 void duro__fail_finished(duro_request *r, duro_str id, duro_status status);
 void duro__fail_memory(duro_request *r);
@@ -60,6 +67,9 @@ void duro__served_answered(duro_runtime *rt, int64_t row_id); // its answer wait
 void duro__served_remove(duro_runtime *rt, int64_t row_id);   // its request object is gone
 void duro__served_again(duro_runtime *rt, int64_t row_id);    // it is to be taken once more
 
+// --- verbs_client.c ---
+bool duro__start_waits(const duro__instance *i); // its start is still among the requests of clients
+
 // --- verbs_start.c ---
 typedef struct duro__start {
   duro__new_instance instance;
@@ -86,9 +96,16 @@ duro__call_function duro__verb_raise_event, duro__verb_cancel, duro__verb_termin
     duro__verb_fail_activity;                                                // verbs_client.c
 duro__call_function duro__verb_job;                                                // queues.c
 duro__call_function duro__verb_delete_instance, duro__verb_prune_executions; // verbs_delete.c
+duro__call_function duro__verb_cancel_instances, duro__verb_terminate_instances,
+    duro__verb_suspend_instances, duro__verb_resume_instances,
+    duro__verb_raise_event_bulk;                        // verbs_bulk.c
+duro__call_function duro__verb_delete_instances;        // verbs_bulk_delete.c
+duro__call_function duro__verb_prune;                   // verbs_prune.c
 duro__call_function duro__verb_wait, duro__verb_wait_custom_status,
     duro__verb_wait_for_instances; // verbs_wait.c
-duro__call_function duro__verb_status, duro__verb_bulk_status, duro__verb_list_instances,
+duro__call_function duro__verb_list_instances, duro__verb_list_instances_paginated; // verbs_list.c
+duro__call_function duro__verb_search_instances;                                    // verbs_search.c
+duro__call_function duro__verb_status, duro__verb_bulk_status,
     duro__verb_list_executions, duro__verb_descriptor, duro__verb_registered; // verbs_read.c
 duro__call_function duro__verb_details, duro__verb_statistics;                // verbs_details.c
 duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv;     // verbs_history.c

@@ -7,6 +7,7 @@
 //
 // Invariant: a batch's consumed messages, requests and effects stay with it until it is durable.
 #include "runtime/internal.h"
+#include "runtime/shown.h"
 
 #define FAULT_DELAY_MIN_NS  UINT64_C(50000000)
 #define FAULT_DELAY_MAX_NS  UINT64_C(1000000000)
@@ -174,19 +175,10 @@ void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i)
   }
   if (!any) return;
   duro__batch_touch(rt, b, i);
-  if (i->needs_insert) {
+  if (i->needs_insert)
     duro__instance_insert(rt, b, i, NULL);
-    return;
-  }
-  duro_instance_update *u = duro__vec_push(&b->updates);
-  if (!u) {
-    b->poisoned = true;
-    return;
-  }
-  u->set = DURO_SET_WAKE;
-  u->row.key = i->key;
-  u->row.updated_at_ms = duro__now(rt);
-  u->row.wake_at_ms = 0;
+  else
+    duro__row_wake(rt, b, i);
 }
 
 // What this batch caused and no turn of it consumed goes along as rows, so that it survives.
@@ -316,6 +308,7 @@ static void batch_durable(duro_runtime *rt, duro__batch *b) {
   rt->fault_delay_ns = 0;
   rt->verify_ids = false;
   rt->jobs_changed |= b->jobs.count > 0 || b->jobs_done.count > 0;
+  duro__shown_update(rt, b);
   effects(rt, b);
   for (size_t k = 0; k < b->requests.count; k++) duro__request_durable(b->requests.items[k]);
   if (rt->waiters) {

@@ -14,8 +14,6 @@
 #include "runtime/answers.h"
 #include "runtime/internal.h"
 
-#define LEASE_MS         10000                  // what a job waits for when its worker died
-#define RENEW_EVERY_NS   UINT64_C(3300000000)   // a third: two may fail
 #define BEAT_EVERY_MS    1000                   // details are written so often at most
 #define POLL_LEAST_MS    2                      // after there was work
 #define POLL_MOST_MS     50                     // after a while without
@@ -247,7 +245,7 @@ static void start_claim(duro_runtime *rt, struct duro__claims *c, size_t limit, 
   k->claim.queue_count = rt->options.queue_count;
   k->claim.holder = duro_str_from(c->holder);
   k->claim.now_ms = now_ms;
-  k->claim.lease_until_ms = now_ms + LEASE_MS;
+  k->claim.lease_until_ms = now_ms + rt->options.job_lease_ms;
   k->claim.at_ms = duro__now(rt);
   k->claim.limit = limit;
   k->claim.announce = announce;
@@ -308,7 +306,8 @@ static bool beat_is_due(const duro_runtime *rt, const duro__hold *k, uint64_t no
 }
 
 static bool renewal_is_due(const duro_runtime *rt, const duro__hold *k, uint64_t now_ns) {
-  return !k->gone && (now_ns - k->renewed_ns >= RENEW_EVERY_NS || beat_is_due(rt, k, now_ns));
+  uint64_t third_ns = (uint64_t)rt->options.job_lease_ms * 1000000 / 3; // two renewals may fail
+  return !k->gone && (now_ns - k->renewed_ns >= third_ns || beat_is_due(rt, k, now_ns));
 }
 
 static void add_renewal(const struct duro__claims *c, renewal *r, duro__hold *k, int64_t until_ms,
@@ -520,7 +519,7 @@ bool duro__claims_step(duro_runtime *rt) {
   if (c->check && c->held) check_held(rt, c);
   if (c->retry_ns > duro_clock_monotonic_ns()) return false;
   retry_results(rt, c);
-  if (!c->renewing) start_renewal(rt, c, false, duro_clock_wall_ms() + LEASE_MS);
+  if (!c->renewing) start_renewal(rt, c, false, duro_clock_wall_ms() + rt->options.job_lease_ms);
   bool announce = duro_clock_monotonic_ns() - c->announced_ns >= ANNOUNCE_NS;
   size_t room = capacity(rt);
   if (!c->claiming && (announce || (c->look && room))) start_claim(rt, c, room, announce);

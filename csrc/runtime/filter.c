@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "runtime/arguments.h"
+#include "runtime/suggest.h"
 
 typedef struct filter_reader {
   duro_request *request;
@@ -38,6 +39,14 @@ static bool next_text(filter_reader *f, duro_json_reader *reader, const char *ke
   return *fine;
 }
 
+static void unknown_status(filter_reader *f, duro_str text) {
+  static const char *const known[] = {"pending",   "running", "suspended", "stalled",   "completed",
+                                      "failed",    "cancelled", "terminated", NULL};
+  const char *near = duro__nearest(text, known);
+  duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "there is no status '%.*s'%s%s%s", DURO_FMT(text),
+                     near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+}
+
 static bool read_statuses(filter_reader *f, duro_str value) {
   duro_json_reader reader;
   duro_str text;
@@ -46,8 +55,7 @@ static bool read_statuses(filter_reader *f, duro_str value) {
   while (next_text(f, &reader, "status", &fine, &text)) {
     duro_status status;
     if (!duro_status_from(text, &status) || status == DURO_STATUS_CONTINUED_AS_NEW) {
-      duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "there is no status '%.*s'",
-                         DURO_FMT(text));
+      unknown_status(f, text);
       return false;
     }
     f->out->statuses |= 1u << status;
@@ -172,6 +180,17 @@ static bool read_time(filter_reader *f, const char *key, duro_str value, bool be
   return true;
 }
 
+static bool unknown_key(filter_reader *f, const char *key) {
+  static const char *const known[] = {
+      "status",          "name",          "version",        "id_prefix",       "created_after",
+      "created_before",  "updated_after", "updated_before", "completed_after", "completed_before",
+      "has_parent",      "parent_instance", "attributes",   "error_contains",  "waiting_on",  NULL};
+  const char *near = duro__nearest(duro_str_from(key), known);
+  duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "the filter's '%s' is not known%s%s%s", key,
+                     near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+  return false;
+}
+
 static bool read_member(filter_reader *f, const char *key, duro_str value) {
   duro_filter *out = f->out;
   const struct {
@@ -207,7 +226,7 @@ static bool read_member(filter_reader *f, const char *key, duro_str value) {
     if (!read_string(f, key, value, texts[i].text)) return false;
     return strcmp(key, "waiting_on") != 0 || read_waiting_on(f, *texts[i].text);
   }
-  return refuse(f, key, "is not known");
+  return unknown_key(f, key);
 }
 
 bool duro__arg_filter(duro_request *r, duro_str json, duro_arena *arena, duro_filter *out) {

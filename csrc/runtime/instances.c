@@ -94,6 +94,7 @@ void duro__instance_free(duro__instance *i) {
   }
   duro__job_refs_free(i);
   duro__mismatch_free(&i->mismatch);
+  duro_buf_free(&i->shown_waiting);
   free((void *)i->id.p);
   free((void *)i->name.p);
   free((void *)i->version.p);
@@ -205,7 +206,7 @@ static duro_code id_is_free(duro_runtime *rt, const duro__new_instance *n, duro_
   return duro_fail(err, DURO_ALREADY_EXISTS, "instance '%.*s' exists already", DURO_FMT(n->id));
 }
 
-static duro_message *start_message(const duro__instance *i, const duro__new_instance *n) {
+duro_message *duro__start_message(const duro__instance *i, const duro__new_instance *n) {
   duro_event e = {
       .kind = DURO_EVENT_ORCHESTRATION_STARTED,
       .name = i->name,
@@ -289,7 +290,7 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
   duro_code code = id_is_free(rt, n, err);
   if (code) return code;
   duro__instance *i = new_instance(rt, n);
-  duro_message *m = i ? start_message(i, n) : NULL;
+  duro_message *m = i ? duro__start_message(i, n) : NULL;
   if (!m || !duro__instance_register(rt, i)) {
     if (m) duro_message_free(m);
     if (i) duro__instance_free(i);
@@ -346,6 +347,7 @@ static void park(duro_runtime *rt, duro__instance *i, duro_message *m) {
   duro__batch_add_message(rt, b, m);
   duro__batch_touch(rt, b, i);
   m->must_keep = true;
+  if (i->foreign_vm) duro__row_wake(rt, b, i); // so that its own VM finds it
   if (m->waiter) duro__batch_answer(rt, b, m->waiter);
   m->waiter = NULL;
 }

@@ -89,6 +89,7 @@ struct duro__instance {
   int64_t due_ms;     // in the due heap; DURO_NEVER = not in it
   size_t due_index;
   int64_t shown_at_ms; // time of its newest committed turn
+  duro_buf shown_waiting; // what that turn left it waiting for (JSON); empty: as its row says (shown.h)
   duro_str attributes_json; // of a start, until its row is written (owned)
   duro__instance *ready_next;
   duro__instance *lru_prev, *lru_next;
@@ -403,6 +404,8 @@ typedef struct duro__new_instance {
 } duro__new_instance;
 duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, duro__instance **out,
                                 duro_error **err);
+// The message that begins it: input, attributes and deadline of `n`.
+duro_message *duro__start_message(const duro__instance *i, const duro__new_instance *n);
 void duro__instance_ready(duro_runtime *rt, duro__instance *i);
 duro__instance *duro__instance_next_ready(duro_runtime *rt);
 // Hands a message over (owned). Wakes it; or, when it cannot run, makes the message a row.
@@ -432,6 +435,7 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, c
 duro_str duro__row_keep(duro__batch *b, duro_str s); // a copy that lives as long as the batch
 void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
                        const duro__turn_result *result, uint64_t started_ns);
+void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i); // a message row waits for it
 void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
                       const duro__turn_result *result);
 // Adds the instance's row to the batch; `result` (its turn in this batch) may already end it, or NULL.

@@ -222,7 +222,7 @@ bool duro_idle(const duro_runtime *rt) {
   duro_runtime *self = (duro_runtime *)rt;
   if (rt->ready_jobs.head || rt->woken_jobs.head || rt->jobs_out > rt->jobs_idle) return false;
   if (!duro__claims_idle(rt)) return false;
-  if (rt->role != DURO_ROLE_RUNTIME) return rt->waiters == NULL;
+  if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;
   if (rt->fault || rt->resume_ns || rt->in_flight || rt->open) return false;
   if (rt->ready_count || rt->recheck_stalled || rt->want_fold.count) return false;
   if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) return false;

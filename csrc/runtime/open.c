@@ -19,6 +19,7 @@ duro_options duro_options_default(void) {
       .feed_retention_ms = 10 * 60 * 1000,
       .feed_max_bytes = INT64_C(256) * 1024 * 1024,
       .worker_threads = 4,
+      .job_lease_ms = 10000,
       .vm = DURO_VM_C,
       .max_lost_attempts = 20,
       .max_live_instances = 10000,
@@ -56,6 +57,7 @@ static duro_code check(const duro_options *o, const duro_host *host, duro_error 
       {"max_live_instances", o->max_live_instances, 1, 100000000},
       {"max_lost_attempts", o->max_lost_attempts, 1, 1000000},
       {"worker_threads", o->worker_threads, 1, DURO_MAX_WORKER_THREADS},
+      {"job_lease", o->job_lease_ms, 100, 3600000},
       {"feed_retention", o->feed_retention_ms, 0, INT64_MAX},
       {"feed_max_bytes", o->feed_max_bytes, 0, INT64_MAX},
       {"lease_wait", o->lease_wait_ms, 0, INT64_MAX},
@@ -219,6 +221,8 @@ duro_code duro_open(const duro_options *options, const duro_host *host, duro_run
   seed(rt);
   code = copy_queues(rt, err);
   if (!code) code = open_loop(rt, err);
+  // An owner takes its place before the store may create or migrate the file.
+  if (!code && rt->asked_role == DURO_ROLE_RUNTIME) code = duro__owner_lock(rt, err);
   if (!code) code = open_store(rt, err);
   if (!code) code = take_role(rt, err);
   if (!code) code = duro__writer_start(rt, err);
@@ -310,7 +314,7 @@ void duro_close(duro_runtime *rt) {
   duro__watchdog_stop(rt);
   if (rt->writer.started) duro__claims_close(rt);
   if (rt->writer.started || rt->helper.started) duro__writer_stop(rt);
-  if (rt->role == DURO_ROLE_RUNTIME && rt->store) duro__owner_release(rt);
+  duro__owner_release(rt);
   duro__store_close(rt->store);
   rt->store = NULL;
   close_loop(rt);

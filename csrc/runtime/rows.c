@@ -69,6 +69,7 @@ void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsig
     u->row.execution_id = i->execution_id;
     u->row.execution_started_at_ms = i->execution_started_at_ms;
     u->row.version = duro__row_keep(b, i->version);
+    u->row.vm = i->vm;
   }
   if (set & DURO_SET_CUSTOM_STATUS) {
     u->row.custom_status = duro__row_keep(b, duro__exec_custom_status(i->exec));
@@ -103,4 +104,17 @@ void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
   duro_buf_clear(&rt->scratch);
   duro__exec_waiting_on(i->exec, &rt->scratch);
   row->waiting_on = duro__row_keep(b, duro_buf_str(&rt->scratch));
+}
+
+void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+  duro_instance_update *u = duro__vec_push(&b->updates);
+  if (!u) {
+    b->poisoned = true;
+    return;
+  }
+  u->set = DURO_SET_WAKE;
+  u->row.key = i->key;
+  u->row.updated_at_ms = duro__now(rt);
+  u->row.status = i->status;
+  u->row.wake_at_ms = 0;
 }

@@ -50,24 +50,29 @@ static duro_code add_totals(duro_runtime *rt, duro__tree *t, const duro_instance
   return DURO_OK;
 }
 
-bool duro__tree_read(duro_runtime *rt, duro_request *r, duro_str root, duro__tree *out) {
+duro_code duro__tree_load(duro_runtime *rt, duro_str root, duro__tree *out, duro_error **err) {
   duro_instance_row row;
-  duro_error *err = NULL;
   memset(out, 0, sizeof *out);
-  duro_code code = DURO_OK;
-  if (!duro__read_row(rt, r, root, &out->arena, &row)) {
-    duro__tree_free(out);
-    return false;
-  }
-  if (!add_row(out, &row)) code = duro_fail_oom(&err);
+  duro_code code = duro__store_get(rt->store, root, &out->arena, &row, err);
+  if (!code && !add_row(out, &row)) code = duro_fail_oom(err);
   for (size_t i = 0; !code && i < out->rows.count; i++) {
-    code = add_children(rt, out, i, &err);
-    if (!code) code = add_totals(rt, out, &out->rows.items[i], &err);
+    code = add_children(rt, out, i, err);
+    if (!code) code = add_totals(rt, out, &out->rows.items[i], err);
   }
-  if (!code) return true;
-  duro__tree_free(out);
-  duro__fail_with(r, code, err);
-  return false;
+  if (code) duro__tree_free(out);
+  return code;
+}
+
+bool duro__tree_read(duro_runtime *rt, duro_request *r, duro_str root, duro__tree *out) {
+  duro_error *err = NULL;
+  duro_code code = duro__tree_load(rt, root, out, &err);
+  if (code == DURO_NOT_FOUND) {
+    duro_error_free(err);
+    duro__fail_not_found(r, root);
+  } else if (code) {
+    duro__fail_with(r, code, err);
+  }
+  return !code;
 }
 
 const duro_instance_row *duro__tree_unfinished(const duro__tree *t) {
@@ -120,6 +125,64 @@ void duro__tree_delete(duro_runtime *rt, duro__batch *b, duro__tree *t) {
       b->poisoned = true;
     duro__waiters_deleted(rt, b, row->key);
   }
+}
+
+// --- What stands around a tree ---
+
+static bool parent_lives(duro_runtime *rt, const duro_instance_row *row) {
+  if (!row->parent_key) return false;
+  duro__instance *parent = duro__live_by_key(rt, row->parent_key);
+  if (parent) return !parent->gone;
+  duro_arena arena = {0};
+  duro_instance_row parent_row;
+  bool lives =
+      duro__store_get_by_key(rt->store, row->parent_key, &arena, &parent_row, NULL) == DURO_OK &&
+      !duro_status_final(parent_row.status);
+  duro_arena_free(&arena);
+  return lives;
+}
+
+// What runs here may be ahead of its row.
+static duro_status status_now(duro_runtime *rt, const duro_instance_row *row) {
+  duro__instance *i = duro__live_by_key(rt, row->key);
+  return i ? i->status : row->status;
+}
+
+duro_code duro__tree_idle(duro_runtime *rt, const duro__tree *t, duro_error **err) {
+  const duro_instance_row *root = &t->rows.items[0];
+  for (size_t n = 0; n < t->rows.count; n++) {
+    const duro_instance_row *row = &t->rows.items[n];
+    duro_status status = status_now(rt, row);
+    if (duro_status_final(status)) continue;
+    return duro_fail(err, DURO_RUNNING,
+                     "instance '%.*s' has not ended (%s); force deletes it anyway",
+                     DURO_FMT(row->id), duro_status_string(status));
+  }
+  if (!parent_lives(rt, root)) return DURO_OK;
+  return duro_fail(err, DURO_RUNNING,
+                   "the parent '%.*s' of instance '%.*s' has not ended; force deletes it anyway",
+                   DURO_FMT(root->parent_id), DURO_FMT(root->id));
+}
+
+// A parent that waits for the child must not wait for ever.
+void duro__tree_tell_parent(duro_runtime *rt, const duro_instance_row *root) {
+  if (duro_status_final(root->status) || !parent_lives(rt, root)) return;
+  duro__instance *parent = NULL;
+  duro_status ended;
+  duro_error *err = NULL;
+  duro__instance_fetch_by_key(rt, root->parent_key, &parent, &ended, &err);
+  duro_error_free(err);
+  if (!parent) return;
+  duro_event e = {
+      .kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED,
+      .source = root->parent_event_id,
+      .error =
+          DURO_STR("{\"code\":\"terminated\",\"message\":\"the sub-orchestration was deleted\"}"),
+  };
+  duro_message *m = duro_message_new(parent->key, root->parent_execution_id, &e);
+  if (!m) return;
+  m->must_keep = true;
+  duro__deliver(rt, parent, m);
 }
 
 void duro__tree_free(duro__tree *t) {

@@ -200,7 +200,15 @@ static void count_end(duro_runtime *rt, duro__instance *i) {
     rt->totals.cancelled++;
 }
 
-static void instance_ended(duro_runtime *rt, duro__instance *i, const duro__turn_result *result) {
+static void instance_ended(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                           const duro__turn_result *result) {
+  for (duro_message *m = i->inbox_head; m; m = m->next) { // came too late
+    int64_t *row = m->row_id ? duro__vec_push(&b->messages_done) : NULL;
+    if (row)
+      *row = m->row_id;
+    else if (m->row_id)
+      b->poisoned = true;
+  }
   tell_parent(rt, i, result);
   count_end(rt, i);
   i->gone = true;
@@ -411,7 +419,7 @@ static void publish(duro_runtime *rt, duro__batch *b, duro__instance *i,
   if (continued)
     next_execution(rt, b, i, result);
   else if (duro_status_final(i->status))
-    instance_ended(rt, i, result);
+    instance_ended(rt, b, i, result);
   else
     duro__timers_update(rt, i);
 }

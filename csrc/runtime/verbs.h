@@ -20,11 +20,23 @@
 //                      what a worker tells of a job: its result, or that its holders died    -> true
 //   delete_instance    {id, force?}          -> {instances_deleted, executions_deleted, events_deleted}
 //   prune_executions   {id, keep_last?, completed_before_ms?}  -> {executions_deleted, events_deleted}
+//   cancel_instances terminate_instances suspend_instances resume_instances delete_instances
+//                      {instances? or filter?, all?, reason?, max_instances?, dry_run?, force? (delete)}
+//                      -> {<past participle>_instances:[ids], failed_instances:[{instance_id, error}],
+//                          total_matched}
+//   raise_event_bulk   {as above, event_name, event_data?}
+//                      -> {delivered_instances, failed_instances, no_subscription_instances, total_matched}
+//   prune              {keep_last?, completed_before_ms?, filter?}
+//                      -> {instances_pruned, executions_deleted, events_deleted}
 //   list_instances     {filter?, limit?}     -> {instances:[summary, ...], truncated?}
 //                       filter: the members of API.md 6.1; its times are epoch seconds
+//   list_instances_paginated {filter?, page_size?, page_token?, order_by?, order?, with_total?}
+//                                            -> {instances:[...], next_page_token?, total_count?}
+//   search_instances   {filter?, limit?, text?, input? {path: value}, output?}  -> as list_instances
 //   details statistics {id}                  -> as API.md 6.2
 //   bulk_status        [ids]                 -> [ {instance_id, status, output?, error?}, ... ]
-//   history            {id, execution?}      -> {events:[...]}
+//   history            {id, execution?, kinds?, since_event?, order?, page_size?, page_token?}
+//                                            -> {events:[...], next_page_token?}
 //   export             {id}                  -> {instance, executions:[{execution_id, events (as on disk)}]}
 //   list_executions    {id}                  -> [1, 2, ...]
 //   descriptor         {id}                  -> {name, version?, parent_instance?, parent_id?}

@@ -9,7 +9,7 @@
 // --- Finding the receiver ---
 
 // One whose start still waits among the requests of clients: that comes first.
-static bool waits_for_start(const duro__instance *i) {
+bool duro__start_waits(const duro__instance *i) {
   if (i->last_seq || !i->exec || duro__exec_last_event_id(i->exec) > 0) return false;
   return !i->inbox_head || i->inbox_head->event.kind != DURO_EVENT_ORCHESTRATION_STARTED;
 }
@@ -22,7 +22,7 @@ static duro__instance *receiver(duro_runtime *rt, duro_request *r, duro_str id, 
   duro_code code = id.p ? duro__instance_fetch(rt, id, &i, &ended, &err)
                         : duro__instance_fetch_by_key(rt, key, &i, &ended, &err);
   if (!code && i) {
-    if (waits_for_start(i)) duro__clients_take(rt);
+    if (duro__start_waits(i)) duro__clients_take(rt);
     return i;
   }
   if (code == DURO_NOT_FOUND) {

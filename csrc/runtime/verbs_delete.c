@@ -10,64 +10,6 @@
 
 // --- delete_instance ---
 
-static bool parent_lives(duro_runtime *rt, const duro_instance_row *row) {
-  if (!row->parent_key) return false;
-  duro__instance *parent = duro__live_by_key(rt, row->parent_key);
-  if (parent) return !parent->gone;
-  duro_arena arena = {0};
-  duro_instance_row parent_row;
-  bool lives =
-      duro__store_get_by_key(rt->store, row->parent_key, &arena, &parent_row, NULL) == DURO_OK &&
-      !duro_status_final(parent_row.status);
-  duro_arena_free(&arena);
-  return lives;
-}
-
-// What runs here may be ahead of its row.
-static duro_status status_now(duro_runtime *rt, const duro_instance_row *row) {
-  duro__instance *i = duro__live_by_key(rt, row->key);
-  return i ? i->status : row->status;
-}
-
-static bool may_go(duro_runtime *rt, duro_request *r, const duro__tree *t) {
-  const duro_instance_row *root = &t->rows.items[0];
-  for (size_t n = 0; n < t->rows.count; n++) {
-    const duro_instance_row *row = &t->rows.items[n];
-    duro_status status = status_now(rt, row);
-    if (duro_status_final(status)) continue;
-    duro__request_fail(r, DURO_RUNNING,
-                       "instance '%.*s' has not ended (%s); force deletes it anyway",
-                       DURO_FMT(row->id), duro_status_string(status));
-    return false;
-  }
-  if (!parent_lives(rt, root)) return true;
-  duro__request_fail(r, DURO_RUNNING,
-                     "the parent '%.*s' of instance '%.*s' has not ended; force deletes it anyway",
-                     DURO_FMT(root->parent_id), DURO_FMT(root->id));
-  return false;
-}
-
-// A parent that waits for the child must not wait for ever.
-static void tell_parent(duro_runtime *rt, const duro_instance_row *root) {
-  if (duro_status_final(root->status) || !parent_lives(rt, root)) return;
-  duro__instance *parent = NULL;
-  duro_status ended;
-  duro_error *err = NULL;
-  duro__instance_fetch_by_key(rt, root->parent_key, &parent, &ended, &err);
-  duro_error_free(err);
-  if (!parent) return;
-  duro_event e = {
-      .kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED,
-      .source = root->parent_event_id,
-      .error =
-          DURO_STR("{\"code\":\"terminated\",\"message\":\"the sub-orchestration was deleted\"}"),
-  };
-  duro_message *m = duro_message_new(parent->key, root->parent_execution_id, &e);
-  if (!m) return;
-  m->must_keep = true;
-  duro__deliver(rt, parent, m);
-}
-
 static void add_counts(duro_buf *b, const duro__tree *t) {
   duro_buf_clear(b);
   duro_buf_add_char(b, '{');
@@ -80,8 +22,11 @@ static void add_counts(duro_buf *b, const duro__tree *t) {
 static void delete_now(duro_runtime *rt, duro_request *r, duro_str id, bool force, duro_str args) {
   duro__tree tree;
   if (!duro__tree_read(rt, r, id, &tree)) return;
-  if (!force && !may_go(rt, r, &tree)) {
+  duro_error *err = NULL;
+  duro_code code = force ? DURO_OK : duro__tree_idle(rt, &tree, &err);
+  if (code) {
     duro__tree_free(&tree);
+    duro__fail_with(r, code, err);
     return;
   }
   if (duro__tree_stop(rt, &tree)) {
@@ -91,7 +36,7 @@ static void delete_now(duro_runtime *rt, duro_request *r, duro_str id, bool forc
   }
   duro__batch *b = duro__batch_open(rt);
   if (b) {
-    tell_parent(rt, &tree.rows.items[0]);
+    duro__tree_tell_parent(rt, &tree.rows.items[0]);
     add_counts(&r->answer, &tree);
     duro__tree_delete(rt, b, &tree);
     duro__batch_answer(rt, b, r);

@@ -1,6 +1,7 @@
 // verbs_history.c: what has happened, event by event, and what it leaves: history, export, kv.
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/page_token.h"
 
 static bool read_one(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
                      duro_instance_row *row) {
@@ -10,26 +11,159 @@ static bool read_one(duro_runtime *rt, duro_request *r, duro_str args, duro_aren
          duro__read_row(rt, r, id, arena, row);
 }
 
-// --- history ---
+// --- history: pages of one execution ---
+
+#define PAGE_EVENTS 1000
+
+typedef struct history_page {
+  duro_str id;
+  int64_t execution_id; // as given; 0 = the latest
+  int64_t since_event, after_event, page_size; // after_event: where the page before ended; 0 = nowhere
+  bool kinds[DURO_EVENT_KIND_COUNT], all_kinds, descending;
+  duro_str token;
+} history_page;
+
+static bool unknown_kind(duro_request *r, duro_str word) {
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "there is no event kind '%.*s'", DURO_FMT(word));
+  return false;
+}
+
+// One text or an array of them.
+static bool arg_kinds(duro_request *r, duro_str args, duro_arena *arena, history_page *p) {
+  duro_str value = duro__member(args, "kinds");
+  duro_json_reader reader;
+  p->all_kinds = !value.p;
+  duro_json_open(&reader, value);
+  for (duro_json_type type; value.p && (type = duro_json_next(&reader)) != DURO_JSON_END;) {
+    duro_event_kind kind;
+    if (type == DURO_JSON_BEGIN_ARRAY || type == DURO_JSON_END_ARRAY) continue;
+    duro_str word = type == DURO_JSON_STRING ? duro_json_text(&reader, arena) : reader.text;
+    if (type != DURO_JSON_STRING || !duro_event_kind_from(word, &kind)) return unknown_kind(r, word);
+    p->kinds[kind] = true;
+  }
+  return true;
+}
+
+static bool arg_order(duro_request *r, duro_str args, duro_arena *arena, history_page *p) {
+  duro_str order;
+  if (!duro__arg_text(r, args, "order", DURO_MAX_NAME_BYTES, arena, &order)) return false;
+  p->descending = duro_str_equal(order, DURO_STR("desc"));
+  if (!order.p || p->descending || duro_str_equal(order, DURO_STR("asc"))) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "the order must be 'asc' or 'desc', not '%.*s'",
+                     DURO_FMT(order));
+  return false;
+}
+
+static bool arg_page(duro_request *r, duro_str args, duro_arena *arena, history_page *p) {
+  *p = (history_page){0};
+  if (!duro__arg_object(r, args) ||
+      !duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, arena, &p->id) ||
+      !duro__arg_int(r, args, "execution", 0, 1, &p->execution_id) ||
+      !duro__arg_int(r, args, "since_event", 0, 0, &p->since_event) ||
+      !duro__arg_int(r, args, "page_size", PAGE_EVENTS, 1, &p->page_size) ||
+      !duro__arg_text(r, args, "page_token", DURO_MAX_REASON_BYTES, arena, &p->token) ||
+      !arg_kinds(r, args, arena, p) || !arg_order(r, args, arena, p)) {
+    return false;
+  }
+  if (p->page_size <= DURO_MAX_PAGE_EVENTS) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "the page_size is %lld, at most %d is allowed",
+                     (long long)p->page_size, DURO_MAX_PAGE_EVENTS);
+  return false;
+}
+
+// What a token belongs to: the run, and all that decides which events come in which order.
+static duro_str page_scope(duro_str args, const history_page *p, duro_str run_id, duro_buf *b) {
+  duro_buf_printf(b, "history %lld %lld %d ", (long long)p->execution_id,
+                  (long long)p->since_event, p->descending);
+  duro_buf_add_str(b, run_id);
+  duro_buf_add_char(b, ' ');
+  duro_buf_add_str(b, p->id);
+  if (!p->all_kinds) duro_buf_add_str(b, duro__member(args, "kinds"));
+  return duro_buf_str(b);
+}
+
+// The position is the last event of the page before, and the execution: the latest may be another by now.
+static bool take_token(duro_runtime *rt, duro_request *r, history_page *p, duro_str scope,
+                       int64_t *execution_id, duro_arena *arena) {
+  duro_list_query position = {0};
+  duro_error *err = NULL;
+  if (!p->token.p) return true;
+  duro_code code = duro__page_token_read(rt, p->token, scope, arena, &position, &err);
+  if (code) {
+    duro__fail_with(r, code, err);
+    return false;
+  }
+  p->after_event = position.after_key;
+  *execution_id = position.after_updated_ms;
+  return true;
+}
+
+static bool wanted(const history_page *p, const duro_event *e) {
+  if (e->id <= p->since_event || (!p->all_kinds && !p->kinds[e->kind])) return false;
+  if (!p->after_event) return true;
+  return p->descending ? e->id < p->after_event : e->id > p->after_event;
+}
+
+// *last: the id of the last event of a page that is not the last one, else 0.
+static void add_page(duro_buf *b, const history_page *p, const duro_events *events, int64_t *last) {
+  int64_t count = 0, last_id = 0;
+  *last = 0;
+  duro_buf_add_lit(b, "{\"events\":[");
+  for (size_t n = 0; n < events->count && !*last; n++) {
+    const duro_event *e = &events->items[p->descending ? events->count - 1 - n : n];
+    if (!wanted(p, e)) continue;
+    if (count == p->page_size) {
+      *last = last_id;
+      break;
+    }
+    if (count++) duro_buf_add_char(b, ',');
+    duro__add_event(b, e);
+    last_id = e->id;
+  }
+  duro_buf_add_char(b, ']');
+}
+
+static duro_code add_next_token(duro_runtime *rt, duro_buf *b, int64_t last, int64_t execution_id,
+                                duro_str scope, duro_error **err) {
+  duro_list_query position = {.after_key = last, .after_updated_ms = execution_id};
+  if (!last) return DURO_OK;
+  duro__add_key(b, "next_page_token");
+  duro_buf_add_char(b, '"');
+  duro_code code = duro__page_token_write(rt, b, &position, scope, err);
+  duro_buf_add_char(b, '"');
+  return code;
+}
+
+static void answer_page(duro_runtime *rt, duro_request *r, history_page *p,
+                        const duro_instance_row *row, duro_str scope, duro_arena *arena) {
+  int64_t execution_id = p->execution_id ? p->execution_id : row->execution_id, last;
+  duro_events events;
+  duro_error *err = NULL;
+  if (!take_token(rt, r, p, scope, &execution_id, arena)) return;
+  if (!duro__read_events(rt, r, row->key, execution_id, arena, &events)) return;
+  duro_buf_clear(&r->answer);
+  add_page(&r->answer, p, &events, &last);
+  duro_code code = add_next_token(rt, &r->answer, last, execution_id, scope, &err);
+  duro_buf_add_char(&r->answer, '}');
+  if (code)
+    duro__fail_with(r, code, err);
+  else
+    duro__request_durable(r);
+}
 
 void duro__verb_history(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_arena arena = {0};
+  duro_buf scope = {0};
   duro_instance_row row;
-  duro_events events;
-  int64_t execution_id;
-  if (read_one(rt, r, args, &arena, &row) &&
-      duro__arg_int(r, args, "execution", row.execution_id, 1, &execution_id) &&
-      duro__read_events(rt, r, row.key, execution_id, &arena, &events)) {
-    duro_buf *b = &r->answer;
-    duro_buf_clear(b);
-    duro_buf_add_lit(b, "{\"events\":[");
-    for (size_t i = 0; i < events.count; i++) {
-      if (i) duro_buf_add_char(b, ',');
-      duro__add_event(b, &events.items[i]);
-    }
-    duro_buf_add_lit(b, "]}");
-    duro__request_durable(r);
+  history_page p;
+  if (arg_page(r, args, &arena, &p) && duro__read_row(rt, r, p.id, &arena, &row)) {
+    page_scope(args, &p, row.run_id, &scope);
+    if (scope.oom)
+      duro__fail_memory(r);
+    else
+      answer_page(rt, r, &p, &row, duro_buf_str(&scope), &arena);
   }
+  duro_buf_free(&scope);
   duro_arena_free(&arena);
 }
 

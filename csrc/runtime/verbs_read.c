@@ -6,6 +6,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/shown.h"
 
 // --- status, bulk_status ---
 
@@ -84,109 +85,53 @@ void duro__verb_status(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_arena_free(&arena);
 }
 
-static duro_code add_bulk_status(duro_runtime *rt, duro_buf *b, duro_str id, duro_error **err) {
-  duro_arena arena = {0};
-  duro_instance_row row;
-  duro_code code = duro__store_get(rt->store, id, &arena, &row, err);
-  if (code == DURO_NOT_FOUND) {
-    duro_error_free(*err);
-    *err = NULL;
-    duro__add_status_unknown(b, id);
-  } else if (!code) {
-    duro__add_status(b, &row);
+// The rows of all these ids in one query.
+static duro_code read_rows(duro_runtime *rt, const duro_str *ids, size_t count, duro_arena *arena,
+                           duro_map *by_id, duro_error **err) {
+  duro_list_query query = {.filter = {.ids = ids, .id_count = count}, .limit = count};
+  duro_instance_rows rows = {0};
+  if (!count) return DURO_OK;
+  duro_code code = duro__store_list(rt->store, &query, arena, &rows, err);
+  for (size_t i = 0; i < rows.count && !code; i++) {
+    if (!duro_map_put(by_id, rows.items[i].id, &rows.items[i])) code = duro_fail_oom(err);
   }
-  duro_arena_free(&arena);
-  return code == DURO_NOT_FOUND ? DURO_OK : code;
+  return code;
+}
+
+static void bulk_status(duro_runtime *rt, duro_request *r, const duro_str *ids, size_t count,
+                        duro_arena *arena) {
+  duro_map by_id = {0};
+  duro_error *err = NULL;
+  duro_code code = read_rows(rt, ids, count, arena, &by_id, &err);
+  duro_buf_clear(&r->answer);
+  duro_buf_add_char(&r->answer, '[');
+  for (size_t i = 0; i < count && !code; i++) {
+    const duro_instance_row *row = duro_map_get(&by_id, ids[i]);
+    if (i) duro_buf_add_char(&r->answer, ',');
+    if (row && duro__row_visible(r, row))
+      duro__add_status(&r->answer, row);
+    else
+      duro__add_status_unknown(&r->answer, ids[i]);
+  }
+  duro_buf_add_char(&r->answer, ']');
+  duro_map_free(&by_id);
+  if (code)
+    duro__fail_with(r, code, err);
+  else
+    duro__request_durable(r);
 }
 
 void duro__verb_bulk_status(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_arena arena = {0};
   duro_str *ids;
   size_t count;
-  duro_error *err = NULL;
-  duro_code code = DURO_OK;
-  bool fine = duro__arg_ids(r, args, NULL, &arena, &ids, &count);
-  if (fine && (int64_t)count > rt->options.max_bulk_operations) {
-    duro__request_fail(r, DURO_TOO_LARGE, "%zu ids are given, %lld are allowed", count,
-                       (long long)rt->options.max_bulk_operations);
-    fine = false;
-  }
-  if (fine) {
-    duro_buf_clear(&r->answer);
-    duro_buf_add_char(&r->answer, '[');
-    for (size_t i = 0; i < count && !code; i++) {
-      if (i) duro_buf_add_char(&r->answer, ',');
-      code = add_bulk_status(rt, &r->answer, ids[i], &err);
-    }
-    duro_buf_add_char(&r->answer, ']');
-    if (code)
-      duro__fail_with(r, code, err);
-    else
-      duro__request_durable(r);
-  }
-  duro_arena_free(&arena);
-}
-
-// --- list_instances ---
-
-// Its slices live in the arguments and the arena.
-static bool read_query(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
-                       duro_list_query *out) {
-  int64_t most = rt->options.max_list_instances, limit;
-  *out = (duro_list_query){0};
-  if (!duro__arg_object(r, args)) return false;
-  if (!duro__arg_filter(r, duro__member(args, "filter"), arena, &out->filter)) return false;
-  if (!duro__arg_int(r, args, "limit", most, 1, &limit)) return false;
-  out->limit = (size_t)limit;
-  if (limit <= most) return true;
-  duro__request_fail(r, DURO_INVALID_ARGUMENT, "the limit is %lld, at most %lld is allowed",
-                     (long long)limit, (long long)most);
-  return false;
-}
-
-static void add_rows(duro_buf *b, const duro_instance_rows *rows) {
-  duro_buf_clear(b);
-  duro_buf_add_lit(b, "{\"instances\":[");
-  for (size_t i = 0; i < rows->count; i++) {
-    if (i) duro_buf_add_char(b, ',');
-    duro__add_summary(b, &rows->items[i]);
-  }
-  duro_buf_add_char(b, ']');
-  if (rows->truncated) duro_buf_add_lit(b, ",\"truncated\":true");
-  duro_buf_add_char(b, '}');
-}
-
-static void list_folded(duro_request *r, void *user) {
-  (void)user;
-  duro_arena arena = {0};
-  duro_buf args = r->again_args;
-  duro_list_query query;
-  r->again_args = (duro_buf){0};
-  if (read_query(r->rt, r, duro_buf_str(&args), &arena, &query)) {
-    duro_instance_rows rows = {0};
-    duro_error *err = NULL;
-    duro_code code = duro__store_list(r->rt->store, &query, &arena, &rows, &err);
-    if (code) {
-      duro__fail_with(r, code, err);
+  if (duro__arg_ids(r, args, NULL, &arena, &ids, &count)) {
+    if ((int64_t)count > rt->options.max_bulk_operations) {
+      duro__request_fail(r, DURO_TOO_LARGE, "%zu ids are given, %lld are allowed", count,
+                         (long long)rt->options.max_bulk_operations);
     } else {
-      add_rows(&r->answer, &rows);
-      duro__request_durable(r);
+      bulk_status(rt, r, ids, count, &arena);
     }
-  }
-  duro_arena_free(&arena);
-  duro_buf_free(&args);
-}
-
-void duro__verb_list_instances(duro_runtime *rt, duro_request *r, duro_str args) {
-  duro_arena arena = {0};
-  duro_list_query query;
-  if (read_query(rt, r, args, &arena, &query)) { // refused at once, read again after the fold
-    duro_buf_clear(&r->again_args);
-    duro_buf_add_str(&r->again_args, args);
-    if (r->again_args.oom)
-      duro__fail_memory(r);
-    else
-      duro__when_folded(rt, r, list_folded, NULL);
   }
   duro_arena_free(&arena);
 }

@@ -115,11 +115,6 @@ static found look_up(duro_runtime *rt, duro_request *r, const duro__start *s) {
   return what;
 }
 
-static void fail_exists(duro_request *r, duro_str id, bool running) {
-  duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' exists already%s", DURO_FMT(id),
-                     running ? " and has not ended" : "");
-}
-
 // --- Creating ---
 
 static duro_message *event_message(duro__instance *i, const duro__start *s) {
@@ -164,10 +159,24 @@ static duro_code create_stored(duro_runtime *rt, duro__start *s, duro_error **er
   return DURO_OK;
 }
 
-// The instance is there: the id is the answer, once what is there is durable.
+// The live instance of that id, or NULL; one that has no batch yet is given one.
+static duro__instance *live_in_batch(duro_runtime *rt, duro_str id) {
+  duro__instance *i = duro__live(rt, id);
+  duro__batch *b = i && i->needs_insert ? duro__batch_open(rt) : NULL;
+  if (b) store_now(rt, b, i);
+  return i;
+}
+
+static void fail_exists(duro_runtime *rt, duro_request *r, duro_str id, bool running) {
+  duro__fail_when_durable(r, live_in_batch(rt, id), DURO_ALREADY_EXISTS,
+                          "instance '%.*s' exists already%s", DURO_FMT(id),
+                          running ? " and has not ended" : "");
+}
+
+// The instance is there: the id is the answer.
 static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start *s) {
-  duro__instance *i = duro__live(rt, s->instance.id);
   if (s->event_name.p) {
+    duro__instance *i = NULL;
     duro_status ended = DURO_STATUS_COMPLETED;
     duro_error *err = NULL;
     duro_code code = duro__instance_fetch(rt, s->instance.id, &i, &ended, &err);
@@ -184,12 +193,9 @@ static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start
     }
     return;
   }
-  if (i && i->needs_insert) { // it has no batch yet: give it one
-    duro__batch *b = duro__batch_open(rt);
-    if (b) store_now(rt, b, i);
-  }
-  if (i)
-    duro__answer_when_durable(rt, i, r);
+  duro__instance *live = live_in_batch(rt, s->instance.id);
+  if (live)
+    duro__answer_when_durable(rt, live, r);
   else
     duro__request_durable(r);
 }
@@ -244,7 +250,7 @@ void duro__verb_start(duro_runtime *rt, duro_request *r, duro_str args) {
     if (s.on_conflict == DURO__ON_CONFLICT_EXISTING)
       answer_existing(rt, r, &s);
     else
-      fail_exists(r, s.instance.id, true);
+      fail_exists(rt, r, s.instance.id, true);
     break;
   case FOUND_ENDED:
     if (s.on_conflict == DURO__ON_CONFLICT_EXISTING)
@@ -252,7 +258,7 @@ void duro__verb_start(duro_runtime *rt, duro_request *r, duro_str args) {
     else if (s.on_conflict == DURO__ON_CONFLICT_REPLACE)
       replace(rt, r, &s, args);
     else
-      fail_exists(r, s.instance.id, false);
+      fail_exists(rt, r, s.instance.id, false);
     break;
   case FOUND_ERROR:
     break;
@@ -292,7 +298,7 @@ static bool add_start(duro_runtime *rt, duro_request *r, start_list *l, duro_str
   found what = look_up(rt, r, &s);
   if (what == FOUND_ERROR) return false;
   if (what != FOUND_NONE && s.on_conflict == DURO__ON_CONFLICT_FAIL) {
-    fail_exists(r, s.instance.id, what == FOUND_RUNNING);
+    fail_exists(rt, r, s.instance.id, what == FOUND_RUNNING);
     return false;
   }
   if (r->answer.n > 1) duro_buf_add_char(&r->answer, ',');
@@ -363,13 +369,15 @@ static bool is_new(const duro__instance *i) {
   return !i->last_seq && (!i->exec || duro__exec_last_event_id(i->exec) == 0);
 }
 
-// The version it runs on is decided here, where the code is.
-static void settle_version(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+// The version and the VM it runs on are decided here, where the code is.
+static void settle(duro_runtime *rt, duro__batch *b, duro__instance *i) {
   duro__code *code = i->version.n ? NULL : duro__find_orchestration(rt, i->name, DURO_NONE);
   char *version = code ? duro_str_dup(duro_str_from(code->version)) : NULL;
-  if (!version) return;
-  free((char *)i->version.p);
-  i->version = duro_str_from(version);
+  if (version) {
+    free((char *)i->version.p);
+    i->version = duro_str_from(version);
+  }
+  i->vm = rt->options.vm;
   duro_instance_update *u = duro__vec_push(&b->updates);
   if (!u) {
     b->poisoned = true;
@@ -382,20 +390,7 @@ static void settle_version(duro_runtime *rt, duro__batch *b, duro__instance *i) 
   u->row.execution_id = i->execution_id;
   u->row.execution_started_at_ms = i->execution_started_at_ms;
   u->row.version = duro_arena_dup(&b->arena, i->version);
-}
-
-static duro_message *start_message(const duro__instance *i, const duro__start *s,
-                                   int64_t start_at_ms) {
-  int64_t begins_ms = start_at_ms > i->created_at_ms ? start_at_ms : i->created_at_ms;
-  duro_event e = {
-      .kind = DURO_EVENT_ORCHESTRATION_STARTED,
-      .name = i->name,
-      .version = i->version,
-      .input = s->instance.input,
-      .run_id = duro_str_from(i->run_id),
-      .deadline_ms = s->instance.timeout_ms ? begins_ms + s->instance.timeout_ms : 0,
-  };
-  return duro_message_new(i->key, 1, &e);
+  u->row.vm = i->vm;
 }
 
 // Its start lies ahead: the message is stored, and the row learns when to wake.
@@ -427,9 +422,10 @@ void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str 
   duro_message *m = NULL;
   int64_t start_at_ms = duro_json_member_int(args, "start_at_ms", 0); // also one that has passed
   if (b) {
-    settle_version(rt, b, i);
+    settle(rt, b, i);
     duro__batch_touch(rt, b, i);
-    m = start_message(i, &s, start_at_ms);
+    s.instance.start_at_ms = start_at_ms;
+    m = duro__start_message(i, &s.instance);
   }
   if (m) {
     if (i->status == DURO_STATUS_PENDING) store_wake(rt, b, i, start_at_ms);

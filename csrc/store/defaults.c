@@ -9,13 +9,14 @@
 
 enum { PAGE = 500 };
 
-// Calls `visit` with every instance, newest first, until it fails.
+// Calls `visit` with every instance that matches (NULL: all), newest first, until it fails.
 typedef duro_code visit_instance(void *user, const duro_instance_row *row, duro_error **err);
 
-static duro_code each_instance(const duro_store_ops *ops, duro_store *s, visit_instance *visit,
-                               void *user, duro_error **err) {
+static duro_code each_instance(const duro_store_ops *ops, duro_store *s, const duro_filter *filter,
+                               visit_instance *visit, void *user, duro_error **err) {
   duro_arena page = {0};
   duro_list_query query = {.order_by = DURO_BY_CREATED, .limit = PAGE};
+  if (filter) query.filter = *filter;
   duro_instance_rows rows;
   duro_code code;
   do {
@@ -25,6 +26,23 @@ static duro_code each_instance(const duro_store_ops *ops, duro_store *s, visit_i
     if (!code && rows.count) query.after_key = rows.items[rows.count - 1].key;
   } while (!code && rows.count && rows.truncated);
   duro_arena_free(&page);
+  return code;
+}
+
+// --- Count ---
+
+static duro_code add_one(void *user, const duro_instance_row *row, duro_error **err) {
+  (void)row;
+  (void)err;
+  ++*(int64_t *)user;
+  return DURO_OK;
+}
+
+duro_code duro__default_count(const duro_store_ops *ops, duro_store *s, const duro_filter *filter,
+                              int64_t most, int64_t *out, duro_error **err) {
+  *out = 0;
+  duro_code code = each_instance(ops, s, filter, add_one, out, err);
+  if (*out > most) *out = most;
   return code;
 }
 
@@ -81,7 +99,7 @@ duro_code duro__default_counters(const duro_store_ops *ops, duro_store *s, int64
                                  duro_counters *out, duro_error **err) {
   counting c = {.arena = arena, .from_ms = from_ms, .to_ms = to_ms, .by_minute = by_minute};
   *out = (duro_counters){0};
-  duro_code code = each_instance(ops, s, count_instance, &c, err);
+  duro_code code = each_instance(ops, s, NULL, count_instance, &c, err);
   if (!code && c.by_key.count) {
     out->items = duro_arena_alloc(arena, c.by_key.count * sizeof *out->items);
     if (!out->items) code = duro_fail_oom(err);
@@ -121,7 +139,7 @@ duro_code duro__default_stats(const duro_store_ops *ops, duro_store *s, duro_sto
                               duro_error **err) {
   summing sum = {.ops = ops, .store = s, .out = out};
   *out = (duro_store_stats){0};
-  duro_code code = each_instance(ops, s, sum_instance, &sum, err);
+  duro_code code = each_instance(ops, s, NULL, sum_instance, &sum, err);
   duro_arena_free(&sum.scratch);
   return code;
 }

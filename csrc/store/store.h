@@ -40,6 +40,7 @@
   X(get, READ, MUST)                                                                               \
   X(get_by_key, READ, MUST)                                                                        \
   X(list, READ, MUST)                                                                              \
+  X(count, READ, MAY)                                                                              \
   X(history, READ, MUST)                                                                           \
   X(executions, READ, MUST)                                                                        \
   X(changes, READ, MAY)                                                                            \
@@ -114,6 +115,8 @@ duro_code duro__store_get_by_key(duro__store *s, int64_t key, duro_arena *arena,
                                  duro_instance_row *out, duro_error **err);
 duro_code duro__store_list(duro__store *s, const duro_list_query *query, duro_arena *arena,
                            duro_instance_rows *out, duro_error **err);
+duro_code duro__store_count(duro__store *s, const duro_filter *filter, int64_t most, int64_t *out,
+                            duro_error **err);
 duro_code duro__store_history(duro__store *s, int64_t key, int64_t execution_id, duro_arena *arena,
                               duro_texts *out, duro_error **err);
 duro_code duro__store_executions(duro__store *s, int64_t key, duro_arena *arena,
@@ -153,6 +156,8 @@ void duro__store_figures_read(const duro__store *s, duro__store_figures *out);
 
 // --- Defaults (defaults.c), from `list` and `executions` alone ---
 
+duro_code duro__default_count(const duro_store_ops *ops, duro_store *s, const duro_filter *filter,
+                              int64_t most, int64_t *out, duro_error **err);
 duro_code duro__default_counters(const duro_store_ops *ops, duro_store *s, int64_t from_ms,
                                  int64_t to_ms, bool by_minute, duro_arena *arena,
                                  duro_counters *out, duro_error **err);

@@ -301,6 +301,11 @@ duro_code duro__store_list(duro__store *s, const duro_list_query *query, duro_ar
   PASS(list, query, arena, out, err);
 }
 
+duro_code duro__store_count(duro__store *s, const duro_filter *filter, int64_t most, int64_t *out,
+                            duro_error **err) {
+  PASS_OR_DEFAULT(count, filter, most, out, err);
+}
+
 duro_code duro__store_history(duro__store *s, int64_t key, int64_t execution_id, duro_arena *arena,
                               duro_texts *out, duro_error **err) {
   PASS(history, key, execution_id, arena, out, err);

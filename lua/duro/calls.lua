@@ -6,7 +6,7 @@
 --     "raise_event",                        -- the method, and the verb unless verb= says otherwise
 --     params = { {"id", "id"}, {"event_name", "name", as = "name"}, {"data", "any", optional = true} },
 --     options = RAISE,                      -- a spec of options.lua for the table that comes last
---     args = function(values) ... end,      -- the arguments of the verb; default: the values
+--     args = function(values, runtime) ... end,  -- the arguments of the verb; default: the values
 --     result = function(answer, values)     -- what the caller gets; default: the answer
 --     waits = true,                         -- values.timeout_ms is how long to wait, in real time
 --     on_timeout = function(runtime, values)  -- the answer then; default: nil, err(timeout)
@@ -58,7 +58,7 @@ local function call(row, runtime, ...)
   if row.waits then timeout_ms, values.timeout_ms = values.timeout_ms, nil end
   local args = values
   if row.args then
-    args, err = row.args(values)
+    args, err = row.args(values, runtime)
     if not args then return nil, err end
   end
   local answer

@@ -23,6 +23,8 @@ local OTHERS = {
   { "advance", "rt:advance(duration)", "Moves the virtual clock, firing timers at their own times." },
   { "fd", "rt:fd()", "For a foreign loop: readable when rt:step() has something to do." },
   { "next_timeout", "rt:next_timeout()", "For a foreign loop: seconds until rt:step() is due; nil: never." },
+  { "each_instance", "for row in rt:each_instance([{...}]) do", "Walks all instances that match, page by page.",
+    "filter.inner" },
   { "registered", "rt:registered()", "What this process has registered." },
 }
 

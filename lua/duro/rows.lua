@@ -159,6 +159,51 @@ function rows.instances(list)
 end
 
 
+-- --- Pages: the list, and how to go on ---
+
+local Page = {}
+
+
+function Page:__tostring()
+  local text = tostring(self.instances)
+  if self.total_count then text = ("%s\n(%d in all)"):format(text, self.total_count) end
+  return self.next_page_token and text .. "\n(more with page_token=next_page_token)" or text
+end
+
+
+function rows.page(answer)
+  return setmetatable(answer, Page)
+end
+
+
+-- --- Outcomes of a bulk call ---
+
+local Outcomes = {}
+
+
+function Outcomes:__tostring()
+  local keys, lines = {}, {}
+  for key, value in pairs(self) do
+    if type(value) == "table" and key ~= "failed_instances" then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  for i, key in ipairs(keys) do lines[i] = ("%s: %d"):format((key:gsub("_", " ")), #self[key]) end
+  lines[#lines + 1] = ("failed instances: %d"):format(#self.failed_instances)
+  lines[#lines + 1] = ("total matched: %d"):format(self.total_matched)
+  local text = table.concat(lines, ", ")
+  for _, row in ipairs(self.failed_instances) do
+    text = ("%s\n  %s: %s"):format(text, row.instance_id, tostring(row.error))
+  end
+  return text
+end
+
+
+function rows.outcomes(answer)
+  for _, row in ipairs(answer.failed_instances) do with_error(row) end
+  return setmetatable(answer, Outcomes)
+end
+
+
 -- --- One instance in full ---
 
 local Details = {}
@@ -229,6 +274,7 @@ end
 function rows.events(list)
   for _, event in ipairs(list) do
     event.input, event.output = rows.value(event.input), rows.value(event.output)
+    event.heartbeat_details = rows.value(event.heartbeat_details)
     with_error(event)
   end
   return setmetatable(list, Events)

@@ -19,6 +19,7 @@ local SLICE_MS = request.SLICE_MS
 
 local DEBUG = options.spec("open.debug", {
   { "replay_every_turn", "boolean", default = false, doc = "drop every coroutine after its turn" },
+  { "job_lease", "duration", doc = "how long a worker that died still holds its jobs (10s)" },
 })
 
 local MANAGEMENT = options.spec("open.management", {
@@ -153,7 +154,8 @@ function runtime.open(path_or_options)
   local handle
   handle, err = core.open(values)
   if not handle then return nil, err end
-  local self = setmetatable({ core = handle, path = values.path, stopping = false }, Runtime)
+  local self = setmetatable({ core = handle, path = values.path, has_codec = values.codec ~= nil,
+    stopping = false }, Runtime)
   self.registry = registry.new(registry.default)
   local ok
   ok, err = adopt(self)

@@ -117,7 +117,8 @@ static duro_code script_inspect(void *host, void *program, duro_str what, duro_s
   return DURO_OK;
 }
 
-static const duro_program_ops script_ops = {script_begin, script_step, script_end, script_inspect};
+static const duro_program_ops script_ops = {
+    .begin = script_begin, .step = script_step, .end = script_end, .inspect = script_inspect};
 static char echo_code, broken_code, later_code;
 
 static void run_job(duro_job *job) {

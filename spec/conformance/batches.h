@@ -126,6 +126,7 @@ CONTRACT(each_update_changes_what_it_names_and_nothing_else) {
       want.execution_id = 9;
       want.execution_started_at_ms = f->now;
       want.version = u->row.version;
+      want.vm = u->row.vm;
       break;
     case DURO_SET_CUSTOM_STATUS:
       want.custom_status = DURO_NONE;

@@ -304,6 +304,7 @@ UNUSED_FUNCTION void draft_continue(draft *d, int64_t key, int64_t execution, in
   u->row.execution_id = execution + 1;
   u->row.execution_started_at_ms = f->now;
   u->row.version = DURO_STR("1.1");
+  u->row.vm = DURO_VM_C;
 }
 
 UNUSED_FUNCTION duro_message_row *draft_message(draft *d, int64_t key, const char *name) {

@@ -119,48 +119,74 @@ local function acknowledged(line)
 end
 
 
---- Starts an instance, if it was not acknowledged before. An earlier life may have started it without
---- hearing of it.
-function child.start(rt, name, id, input, options)
-  local line = "start " .. id
+-- The disk may fail (storage_spec): a call that says so is made again, until the deadline.
+local function patiently(rt, call)
+  local deadline = os.time() + DEADLINE_SECONDS
+  while true do
+    local value, err = call()
+    if not err or err.code ~= "storage" or os.time() > deadline then return value, err end
+    assert(rt:step(0.001))
+  end
+end
+
+
+--- Makes a call until it is acknowledged, and not again in a later life. `fine` says which errors mean
+--- that it took effect before, when its first try was not heard of.
+function child.once(rt, line, fine, call)
   if acknowledged(line) then return end
-  local all = { id = id }
-  for key, value in pairs(options or {}) do all[key] = value end
   local tried = child.logged("tries")[line]
   child.log("tries", line)
-  local _, err = rt:start(name, input, all)
-  if err and not (tried and err.code == "already_exists") then error(err) end
+  local _, err = patiently(rt, function()
+    local value, err = call()
+    if err and err.code == "storage" then tried = true end
+    return value, err
+  end)
+  if err and not (tried and fine[err.code]) then error(("%s: %s"):format(line, tostring(err))) end
   child.log("acks", line)
 end
 
 
---- Raises event number n, once: when an earlier life tried and never heard, it stays open whether it
---- was raised.
+--- Starts an instance.
+function child.start(rt, name, id, input, options)
+  local all = { id = id }
+  for key, value in pairs(options or {}) do all[key] = value end
+  child.once(rt, "start " .. id, { already_exists = true }, function() return rt:start(name, input, all) end)
+end
+
+
+--- Raises event number n with one call: when nobody heard of its outcome, it stays open whether it was
+--- raised.
 function child.raise_once(rt, id, n)
   local line = ("event %s %d"):format(id, n)
   if acknowledged(line) or child.logged("tries")[line] then return end
   child.log("tries", line)
-  assert(rt:raise_event(id, "item", n))
-  child.log("acks", line)
+  local ok, err = rt:raise_event(id, "item", n)
+  if not ok and err.code ~= "storage" then error(err) end
+  if ok then child.log("acks", line) end
 end
 
 
 --- Raises an event with a dedup_id, again and again until it is acknowledged.
 function child.raise_safely(rt, id, n, name)
   local line = ("event %s %s %s"):format(id, name or "item", tostring(n))
-  if acknowledged(line) then return end
-  local ok, err = rt:raise_event(id, name or "item", n, { dedup_id = line })
-  if not ok and err.code ~= "finished" then error(err) end
-  child.log("acks", line)
+  child.once(rt, line, { finished = true }, function()
+    return rt:raise_event(id, name or "item", n, { dedup_id = line })
+  end)
 end
 
 
 --- Waits for the end of these instances; each must be completed.
 function child.finish(rt, ids)
   for _, id in ipairs(ids) do
-    local _, err = rt:wait(id, DEADLINE_SECONDS)
+    local _, err = patiently(rt, function() return rt:wait(id, DEADLINE_SECONDS) end)
     if err then error(("%s: %s"):format(id, tostring(err))) end
   end
+end
+
+
+--- The status row of an instance.
+function child.status(rt, id)
+  return assert(patiently(rt, function() return rt:status(id) end))
 end
 
 

@@ -71,12 +71,65 @@ local function survives_random_kills(seed)
 end
 
 
+-- --- Faults of the disk ---
+
+local BREAKS = {
+  function(from, to) return ("eio before step %d-%d"):format(from * 10, to * 10) end,
+  function(from, to) return ("enospc before write %d-%d -wal"):format(from * 4, to * 4) end,
+  function(from, to) return ("eio before write %d-%d -wal"):format(from * 4, to * 4) end,
+  function(from, to) return ("eio before sync %d-%d -wal"):format(from, to) end,
+  function(from, to) return ("enospc before step %d-%d INSERT INTO journal"):format(from, to) end,
+  function(from, to) return ("eio before step %d-%d INSERT INTO history"):format(from, to) end,
+  function(from, to) return ("lie after commit %d-%d"):format(from, to) end,
+  function(from, to) return ("eio before commit %d-%d"):format(from, to) end,
+  function(from, to) return ("eio before step %d-%d BEGIN IMMEDIATE"):format(from, to) end,
+  function(from, to) return ("eio before step %d-%d SELECT"):format(from * 5, to * 5) end,
+}
+
+
+-- Several of them at once, each over a stretch of calls after the open.
+local function some_breaks(random)
+  local rules = {}
+  for i = 1, 2 + math.floor(3 * random()) do
+    local from = 1 + math.floor(40 * random() ^ 2)
+    rules[i] = BREAKS[1 + math.floor(#BREAKS * random())](from, from + math.floor(4 * random() ^ 2))
+  end
+  return table.concat(rules, "; ")
+end
+
+
+local BROKEN_BODY = BODY:gsub("OPTIONS%)", "%0\n  child.arm()"):gsub("  child.done", "  child.disarm()\n%0")
+
+
+local function survives_random_breaks(seed)
+  local random = chance(seed)
+  local scene = harness.new()
+  local body = BROKEN_BODY:gsub("OPTIONS", OPTIONS[seed % #OPTIONS + 1])
+  local faults = {}
+  for i = 1, 3 do
+    faults[i] = some_breaks(random) .. (i < 3 and ("; kill before any %d"):format(some_call(random)) or "")
+    local run = scene:run(body, { fault = faults[i], when_armed = true })
+    local ok, problem = pcall(scene.check, scene)
+    if not ok or not (run.killed or run.exit == 0) then
+      error(("after %s:\n%s\n%s"):format(table.concat(faults, " // "), run:text(), tostring(problem)), 0)
+    end
+  end
+  scene:completes(body)
+end
+
+
+-- --- ---
+
 describe("work of every kind", function()
   after_each(harness.clean)
 
   for seed = ONLY or 1, ONLY or SEEDS do
     it(("is done once and right in spite of random kills (seed %d)"):format(seed), function()
       survives_random_kills(seed)
+    end)
+
+    it(("is done once and right in spite of random faults of the disk (seed %d)"):format(seed), function()
+      survives_random_breaks(seed)
     end)
   end
 end)

@@ -68,8 +68,35 @@ end
 -- After a kill whatever was acknowledged must be there.
 local function check_acknowledged(child, rt)
   for line in pairs(child.logged("acks")) do
-    local id = line:match("^start (.*)$")
-    if id and rt:status(id).status == "not_found" then error(id .. " was acknowledged and is gone") end
+    local what, id = line:match("^(%a+) (%S+)")
+    local status = child.status(rt, id).status
+    if status == "not_found" then error(id .. " was acknowledged and is gone") end
+    if what == "terminate" and status ~= "terminated" then error(("%s is %s"):format(id, status)) end
+    if what == "suspend" and not child.logged("tries")["resume " .. id] and status ~= "suspended" then
+      error(("%s was suspended and is %s"):format(id, status))
+    end
+  end
+end
+
+
+-- What an operator does to instances meanwhile.
+local function steer(child, rt)
+  for _, id in ipairs { "cancelled", "terminated", "suspended" } do child.start(rt, "waiter", id) end
+  child.start(rt, "waiter", "expired", nil, { timeout = 0.005 })
+  child.start(rt, "sequence", "late", 3, { delay = 0.01 })
+  child.once(rt, "cancel cancelled", { finished = true }, function() return rt:cancel("cancelled", "no need") end)
+  child.once(rt, "terminate terminated", { finished = true }, function() return rt:terminate("terminated") end)
+  child.once(rt, "suspend suspended", {}, function() return rt:suspend("suspended") end)
+  child.raise_safely(rt, "suspended", 1, "go")
+end
+
+
+local function check_steered(child, rt)
+  child.once(rt, "resume suspended", { finished = true }, function() return rt:resume("suspended") end)
+  child.finish(rt, { "suspended", "late" })
+  for id, code in pairs { cancelled = "cancelled", terminated = "terminated", expired = "timeout" } do
+    local _, err = rt:wait(id, 30)
+    if not err or err.code ~= code then error(("%s ended with %s"):format(id, tostring(err))) end
   end
 end
 
@@ -80,6 +107,7 @@ function workload.run(child, rt)
   local ids = sorted(all)
   check_acknowledged(child, rt)
   for _, id in ipairs(ids) do child.start(rt, all[id][1], id, all[id][2]) end
+  steer(child, rt)
   for n = 1, EVENTS do
     child.raise_once(rt, "collector-once", n)
     child.raise_safely(rt, "collector-safe", n)
@@ -89,12 +117,13 @@ function workload.run(child, rt)
 
   child.finish(rt, ids)
   child.finish(rt, { "detached" })
+  check_steered(child, rt)
   for _, id in ipairs(ids) do
-    local output = rt:status(id).output
+    local output = child.status(rt, id).output
     if id == "collector-once" then
       check_raised_once(child, output)
     elseif not same(output, all[id][3]) then
-      error(("%s has the output %s"):format(id, child.duro.encode and child.duro.encode(output) or tostring(output)))
+      error(("%s has the output %s"):format(id, tostring(output)))
     end
   end
 end

@@ -32,13 +32,20 @@ function runtimes.path()
 end
 
 
+--- Closes what was opened; the files stay.
+function runtimes.close_all()
+  for _, rt in ipairs(opened) do rt:close() end
+  opened = {}
+end
+
+
 --- For after_each: closes what was opened, removes what was named.
 function runtimes.clean()
-  for _, rt in ipairs(opened) do rt:close() end
+  runtimes.close_all()
   for _, path in ipairs(paths) do
     for _, suffix in ipairs { "", "-wal", "-shm", "-journal", "-owner" } do os.remove(path .. suffix) end
   end
-  opened, paths = {}, {}
+  paths = {}
 end
 
 

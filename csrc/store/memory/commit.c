@@ -74,6 +74,7 @@ static duro_code move_on(duro_store *s, const duro_instance_update *u, duro_erro
   row.execution_id = u->row.execution_id;
   row.execution_started_at_ms = u->row.execution_started_at_ms;
   row.version = u->row.version;
+  row.vm = u->row.vm;
   return duro__table_put(&s->instances, &s->log, &row, err);
 }
 

@@ -243,6 +243,8 @@ static void put_update(statement *st, unsigned set, const duro_instance_row *row
     put_int(st, row->execution_id);
     put_int(st, row->execution_started_at_ms);
     put_text(st, row->version);
+    st->at = 19;
+    put_int(st, row->vm);
   }
   if (set & DURO_SET_CUSTOM_STATUS) {
     st->at = 10;

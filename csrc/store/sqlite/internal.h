@@ -294,6 +294,8 @@ void *duro__sqlite_grow(duro_arena *arena, void *items, size_t count, size_t *ca
                         size_t item_size);
 
 // --- list.c, list_sql.c ---
+duro_code duro__sqlite_count(duro_store *s, const duro_filter *filter, int64_t most, int64_t *out,
+                             duro_error **err);
 duro_code duro__sqlite_list(duro_store *s, const duro_list_query *query, duro_arena *arena,
                             duro_instance_rows *out, duro_error **err);
 

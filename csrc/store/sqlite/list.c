@@ -387,6 +387,59 @@ static duro_code list(list_plan *plan, duro_arena *arena, duro_instance_rows *ou
   return read_page(plan, &chosen.second, NULL, arena, out, err);
 }
 
+// --- Counting ---
+
+// From the smallest source; with none, along the narrowest index of all.
+static duro_code choose_for_count(list_plan *plan, list_source *out, duro_error **err) {
+  duro_code code = find_sources(plan, err);
+  if (code != DURO_OK) return code;
+  if (plan->source_count == 0) {
+    duro_list_query by_id = {.order_by = DURO_BY_ID};
+    const duro_list_query *query = plan->query;
+    plan->query = &by_id;
+    code = find_walk(plan, out, err);
+    plan->query = query;
+    return code;
+  }
+  *out = plan->sources[0];
+  if (plan->source_count == 1 || out->kind == BY_IDS) return DURO_OK;
+  const list_source *smallest;
+  int64_t count;
+  code = find_smallest(plan, &smallest, &count, err);
+  if (code == DURO_OK) *out = *smallest;
+  return code;
+}
+
+static duro_code count_matches(list_plan *plan, int64_t most, int64_t *out, duro_error **err) {
+  list_source source;
+  duro_code code = choose_for_count(plan, &source, err);
+  if (code != DURO_OK || source.arm_count == 0) return code;
+  list_sql sql = {.plan = plan};
+  statement st;
+  duro__sqlite_list_write_total(&sql, &source, most);
+  code = duro__sqlite_list_prepare(&sql, &st, err);
+  if (code == DURO_OK) code = duro__sqlite_take_ints(&st, out, 1, NULL, err);
+  duro_buf_free(&sql.text);
+  return code;
+}
+
+duro_code duro__sqlite_count(duro_store *s, const duro_filter *filter, int64_t most, int64_t *out,
+                             duro_error **err) {
+  *out = 0;
+  duro__sqlite_conn *c;
+  duro_code code = duro__sqlite_read_begin(s, "count", true, &c, err);
+  if (code != DURO_OK) return code;
+  duro_arena scratch = {0};
+  duro_list_query query = {.filter = *filter};
+  list_plan plan = {.store = s, .conn = c, .query = &query, .arena = &scratch};
+  code = count_matches(&plan, most, out, err);
+  duro_arena_free(&scratch);
+  duro__sqlite_read_end(s, c);
+  return code;
+}
+
+// --- The verb ---
+
 static duro_code check_query(const duro_list_query *query, duro_error **err) {
   if ((unsigned)query->order_by <= DURO_BY_NAME) return DURO_OK;
   return duro_fail(err, DURO_INVALID_ARGUMENT, "there is no order %d", (int)query->order_by);

@@ -67,6 +67,8 @@ bool duro__sqlite_list_in_order(const list_source *source, duro_order_by order_b
 void duro__sqlite_list_write(list_sql *sql, const list_source *source);
 // How many rows the source has, counting at most `most`.
 void duro__sqlite_list_write_count(list_sql *sql, const list_source *source, int64_t most);
+// How many rows of the source pass the whole filter, counting at most `most`.
+void duro__sqlite_list_write_total(list_sql *sql, const list_source *source, int64_t most);
 // The statement, with everything bound.
 duro_code duro__sqlite_list_prepare(list_sql *sql, statement *out, duro_error **err);
 

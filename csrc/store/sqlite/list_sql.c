@@ -301,6 +301,22 @@ void duro__sqlite_list_write_count(list_sql *q, const list_source *source, int64
   add(q, ")");
 }
 
+void duro__sqlite_list_write_total(list_sql *q, const list_source *source, int64_t most) {
+  add(q, "SELECT count(*) FROM (");
+  for (size_t i = 0; i < source->arm_count; i++) {
+    if (i > 0) add(q, " UNION ALL ");
+    add(q, "SELECT 1");
+    write_from(q, sources[source->kind].from, source->kind);
+    add(q, " WHERE 1");
+    write_arm(q, source, &source->arms[i]);
+    write_key_range(q, source, false);
+    write_residuals(q, source);
+  }
+  add(q, " LIMIT ");
+  add_value(q, number(most));
+  add(q, ")");
+}
+
 duro_code duro__sqlite_list_prepare(list_sql *q, statement *out, duro_error **err) {
   if (q->text.oom) return duro_fail_oom(err);
   *out = (statement){.conn = q->plan->conn};

@@ -110,7 +110,7 @@ updated_at_ms = ?2
 status = ?3, completed_at_ms = ?4, output = ?5, error = ?6, reason = ?7
 
 -- name: set_execution
-execution_id = ?8, execution_started_at_ms = ?9, version = ?10, event_count = 0
+execution_id = ?8, execution_started_at_ms = ?9, version = ?10, event_count = 0, vm = ?20
 
 -- name: set_custom_status
 custom_status = ?11, custom_status_version = ?12

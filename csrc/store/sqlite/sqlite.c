@@ -98,6 +98,7 @@ const duro_store_ops duro_store_sqlite = {
     .get_by_key = duro__sqlite_get_by_key,
     .list = duro__sqlite_list,
     .history = duro__sqlite_history,
+    .count = duro__sqlite_count,
     .executions = duro__sqlite_executions,
     .changes = duro__sqlite_changes,
     .counters = duro__sqlite_counters,

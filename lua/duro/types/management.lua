@@ -63,6 +63,45 @@ function Runtime:list_running_instances() end
 ---@return duro.Instances?, duro.Error?
 function Runtime:list_failed_instances(since) end
 
+---@class duro.PageOptions
+---@field filter? duro.Filter without limit
+---@field page_size? integer default 100; cap: management.max_list_instances
+---@field page_token? string next_page_token of the page before
+---@field order_by? "created_at"|"updated_at"|"instance_id"|"orchestration_name" default "created_at"
+---@field order? "desc"|"asc" default "desc"
+---@field with_total? boolean total_count too: costs a scan
+
+---@class duro.Page
+---@field instances duro.Instances
+---@field next_page_token? string absent: this was the last
+---@field total_count? integer
+
+---Stable while others are started: no row twice or missing (by updated_at: but for rows changed meanwhile).
+---Errors: invalid_argument (also a page_token that is altered, or of another filter, order or file).
+---context: anywhere.
+---@param options? duro.PageOptions
+---@return duro.Page?, duro.Error?
+function Runtime:list_instances_paginated(options) end
+
+---All that match, newest first: `for row in rt:each_instance{status="failed"} do`. A page that cannot be
+---read raises its error, the first one gives nil, err. context: anywhere.
+---@param filter? duro.Filter without limit
+---@return (fun(): duro.Summary?)?, duro.Error?
+function Runtime:each_instance(filter) end
+
+---@class duro.SearchOptions
+---@field filter? duro.Filter without limit
+---@field text? string contained in a string or number of the input or output
+---@field input? table<string, duro.Value> {["customer.id"]=42}: dots go down, \. is a literal dot, numbers are 1-based indexes
+---@field output? table<string, duro.Value> the same of the output
+---@field limit? integer default and cap: management.max_list_instances
+
+---Newest first; looks at the newest 20000 that pass the filter, then says truncated. The input is that of
+---the first execution. Errors: invalid_argument, unsupported (with a codec). context: anywhere.
+---@param options duro.SearchOptions
+---@return duro.Instances?, duro.Error?
+function Runtime:search_instances(options) end
+
 ---@class duro.Execution
 ---@field execution_id integer
 ---@field status duro.Status|"continued_as_new"
@@ -125,6 +164,8 @@ function Runtime:statistics(id) end
 ---@field kinds? string|string[] only events of these kinds
 ---@field since_event? integer only events after that id
 ---@field order? "asc"|"desc" default "asc"
+---@field page_size? integer default 1000, at most 10000
+---@field page_token? string next_page_token of the page before
 
 ---@class duro.Event
 ---@field event_id integer from 1 in each execution
@@ -137,6 +178,7 @@ function Runtime:statistics(id) end
 ---@field error? duro.Error
 ---@field attempt? integer
 ---@field lost? boolean the attempt was lost with its process
+---@field heartbeat_details? duro.Value what the attempt that is retried told last
 ---@field fire_at_ms? integer epoch milliseconds
 ---@field delay_ms? integer
 ---@field deadline_ms? integer epoch milliseconds
@@ -149,9 +191,10 @@ function Runtime:statistics(id) end
 ---@field parent_event_id? integer
 ---@field dedup_id? string
 
----Errors: not_found. context: anywhere.
+---Errors: not_found, invalid_argument (an unknown kind, a token that is not one of these pages).
+---context: anywhere.
 ---@param options duro.HistoryOptions
----@return {events: duro.Event[]}?, duro.Error?
+---@return {events: duro.Event[], next_page_token?: string}?, duro.Error?
 function Runtime:history(options) end
 
 ---@param id string
@@ -185,6 +228,80 @@ function Runtime:bulk_status(ids) end
 ---@param options duro.WaitForOptions
 ---@return {completed: duro.StatusRow[], pending: string[], timed_out: boolean}?, duro.Error?
 function Runtime:wait_for_instances(options) end
+
+---@class duro.Choice exactly one of instances and filter
+---@field instances? string[] the ids
+---@field filter? duro.Filter without limit; {} needs all=true
+---@field all? boolean an empty filter is meant
+---@field max_instances? integer act on that many at most; cap: management.max_bulk_operations
+---@field dry_run? boolean only say what would be done
+---@field reason? string
+
+---@class duro.DeleteChoice exactly one of instances and filter
+---@field instances? string[] the ids
+---@field filter? duro.Filter without limit; {} needs all=true
+---@field all? boolean an empty filter is meant
+---@field max_instances? integer act on that many at most; cap: management.max_bulk_operations
+---@field dry_run? boolean only say what would be done
+---@field reason? string
+---@field force? boolean also those that have not ended
+
+---@class duro.RaiseChoice exactly one of instances and filter
+---@field instances? string[] the ids
+---@field filter? duro.Filter without limit; {} needs all=true
+---@field all? boolean an empty filter is meant
+---@field max_instances? integer act on that many at most; cap: management.max_bulk_operations
+---@field dry_run? boolean only say what would be done
+---@field event_name string
+---@field event_data? duro.Value
+
+---@class duro.Outcomes each instance is in one of the lists
+---@field cancelled_instances? string[] of cancel_instances
+---@field terminated_instances? string[] of terminate_instances
+---@field suspended_instances? string[] of suspend_instances
+---@field resumed_instances? string[] of resume_instances
+---@field deleted_instances? string[] of delete_instances
+---@field delivered_instances? string[] of raise_event_bulk: somebody waited for it
+---@field no_subscription_instances? string[] of raise_event_bulk: it waits in the mailbox
+---@field failed_instances {instance_id: string, error: duro.Error}[]
+---@field total_matched integer each id once; also those beyond max_instances
+
+---One transaction. Errors: invalid_argument, too_large (more than max_bulk_operations: nothing is done).
+---context: anywhere.
+---@param options duro.Choice
+---@return duro.Outcomes?, duro.Error?
+function Runtime:cancel_instances(options) end
+
+---@param options duro.Choice
+---@return duro.Outcomes?, duro.Error?
+function Runtime:terminate_instances(options) end
+
+---@param options duro.Choice
+---@return duro.Outcomes?, duro.Error?
+function Runtime:suspend_instances(options) end
+
+---@param options duro.Choice
+---@return duro.Outcomes?, duro.Error?
+function Runtime:resume_instances(options) end
+
+---Each goes with its sub-orchestrations.
+---@param options duro.DeleteChoice
+---@return duro.Outcomes?, duro.Error?
+function Runtime:delete_instances(options) end
+
+---@param options duro.RaiseChoice
+---@return duro.Outcomes?, duro.Error?
+function Runtime:raise_event_bulk(options) end
+
+---@class duro.BulkPruneOptions at least one of keep_last and completed_before
+---@field keep_last? integer keep that many executions of each, the current one included
+---@field completed_before? duro.Time only executions that ended before
+---@field filter? duro.Filter without limit
+
+---In bounded steps; an interrupted one has pruned a part. Errors: invalid_argument. context: anywhere.
+---@param options duro.BulkPruneOptions
+---@return {instances_pruned: integer, executions_deleted: integer, events_deleted: integer}?, duro.Error?
+function Runtime:prune(options) end
 
 ---@return table<string, number>?, duro.Error?
 function Runtime:runtime_metrics() end

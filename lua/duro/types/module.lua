@@ -49,9 +49,9 @@ function duro.orchestration(name, fn) end
 
 ---@class duro.ActivityOptions
 ---@field replace? boolean take the place of the activity of that name
----@field thread? boolean run in a worker thread (not built yet: unsupported)
----@field module? string the module that thread=true requires
----@field function_name? string the function of that module
+---@field thread? boolean run in a worker thread, with a Lua state of its own
+---@field module? string the module that thread=true requires there
+---@field function_name? string the function of that module; default: the activity's name
 
 ---Registers an activity in the default registry. context: anywhere. Raises when the name is taken.
 ---@param name string
@@ -64,8 +64,8 @@ function duro.activity(name, fn) end
 ---@field path string SQLite file, or ":memory:"
 ---@field role? "runtime"|"auto"|"client"|"worker" default "runtime"
 ---@field lease_wait? duro.Duration how long open waits for the owner's place, default 0
----@field queues? string[] task queues that this process serves (not built yet)
----@field worker_threads? integer size of the pool for thread=true activities (not built yet)
+---@field queues? string[] task queues that this process serves; a worker needs at least one
+---@field worker_threads? integer threads for thread=true activities (4), made when first needed
 ---@field durability? "full"|"normal" default "full": an acknowledged call survives power loss
 ---@field clock? "system"|"virtual" "virtual": time moves by rt:advance only
 ---@field activity_concurrency? integer activities in flight at once, default 100
@@ -74,7 +74,7 @@ function duro.activity(name, fn) end
 ---@field any_vm? boolean run instances that the other Lua VM began
 ---@field executor? function host hook (not built yet)
 ---@field sleep? function host hook (not built yet)
----@field codec? table {encode=, decode=} around stored payloads (not built yet)
+---@field codec? duro.Codec around stored payloads: encryption, say; searching them is then unsupported
 ---@field max_lost_attempts? integer lost attempts in a row that stall an instance, default 20
 ---@field max_live_instances? integer orchestrations kept in memory, default 10000
 ---@field log? fun(level: string, message: string, fields: table)
@@ -82,8 +82,16 @@ function duro.activity(name, fn) end
 ---@field management? duro.ManagementOptions
 ---@field access_control? table (not built yet)
 
+---Payloads (inputs, outputs, event data, custom status, KV values, heartbeat details, `data` of errors) are
+---stored as what `encode` makes of them. Names, ids, attributes, reasons, and the codes and messages of errors
+---stay readable. What the functions raise becomes storage (encode) or corrupt (decode).
+---@class duro.Codec
+---@field encode fun(bytes: string): string
+---@field decode fun(bytes: string): string the bytes that encode was given
+
 ---@class duro.DebugOptions
 ---@field replay_every_turn? boolean drop every coroutine after its turn
+---@field job_lease? duro.Duration how long a worker that died still holds its jobs (10s)
 
 ---@class duro.ManagementOptions
 ---@field enable_metrics? boolean default true

@@ -1,0 +1,152 @@
+-- management: what the reads and bulk calls of API.md section 6 cost beside few and many instances, at rest
+-- and beside an engine that runs 2 000 turns a second.
+--
+--   luajit bench/management.lua [10000,1000000] [calls=300]
+--
+-- BUILD names the folder with libduro.a (default: build), BENCH_DIR where the files go (default: /tmp). The
+-- files are made by bench/fill.c, which is compiled here. Latencies are those that a caller sees.
+
+local ffi = require "ffi" -- for a clock
+local duro = require "duro"
+
+local sizes, calls = {}, tonumber(arg[2]) or 300
+for size in (arg[1] or "10000,1000000"):gmatch("%d+") do sizes[#sizes + 1] = tonumber(size) end
+local folder = os.getenv("BENCH_DIR") or "/tmp"
+local build = os.getenv("BUILD") or "build"
+local TURNS = 2000 -- a second, as many instances that sleep a tenth of it
+
+
+ffi.cdef [[
+  typedef struct { long seconds, nanoseconds; } duro_bench_time;
+  int clock_gettime(int clock, duro_bench_time *time);
+]]
+local time = ffi.new("duro_bench_time")
+
+
+local function now_ms()
+  ffi.C.clock_gettime(1, time)
+  return tonumber(time.seconds) * 1e3 + tonumber(time.nanoseconds) / 1e6
+end
+
+
+local function shell(command)
+  local ok = os.execute(command)
+  assert(ok == 0 or ok == true, command)
+end
+
+
+local function remove(path)
+  for _, suffix in ipairs { "", "-wal", "-shm", "-owner" } do os.remove(path .. suffix) end
+end
+
+
+-- --- The file ---
+
+local function fill(path, size)
+  local program = folder .. "/duro-fill"
+  shell(("cc -O2 -D_GNU_SOURCE -Icsrc -o %s bench/fill.c %s/libduro.a -lsqlite3 -luv -lpthread -lm"):format(program,
+    build))
+  remove(path)
+  local began = now_ms()
+  shell(("%s %s %d"):format(program, path, size))
+  print(("%d instances made in %.0f s"):format(size, (now_ms() - began) / 1e3))
+end
+
+
+-- --- What is measured ---
+
+local function reads(rt, size)
+  local function id() return ("i-%08d"):format(math.random(0, size - 1)) end
+  local ids = {}
+  for i = 1, 1000 do ids[i] = id() end
+  local middle = rt:list_instances({ id_prefix = ("i-%08d"):format(size / 2) })[1]
+  local function page_deep(order_by)
+    -- A token from the middle, found by a page that begins there.
+    local token
+    local page = assert(rt:list_instances_paginated { filter = { created_before = middle.created_at },
+      order_by = order_by, page_size = 100 })
+    token = page.next_page_token
+    return function()
+      return rt:list_instances_paginated { filter = { created_before = middle.created_at }, order_by = order_by,
+        page_size = 100, page_token = token }
+    end
+  end
+  local H = 100
+  return {
+    { "list newest 100", function() return rt:list_instances { limit = H } end },
+    { "list failed", function() return rt:list_instances { status = "failed", limit = H } end },
+    { "list failed of a name", function() return rt:list_instances { status = "failed", name = "audit", limit = H } end },
+    { "list by name", function() return rt:list_instances { name = "invoice", limit = H } end },
+    { "list by name prefix", function() return rt:list_instances { name = "order.*", limit = H } end },
+    { "list by id prefix", function() return rt:list_instances { id_prefix = ("i-%06d"):format(size / 200), limit = H } end },
+    { "list created after", function() return rt:list_instances { created_after = middle.created_at, limit = H } end },
+    { "list children", function() return rt:list_instances { parent_instance = "i-00000000", limit = H } end },
+    { "list by attribute", function() return rt:list_instances { attributes = { customer = 501 }, limit = H } end },
+    { "list waiting on an event", function() return rt:list_instances { waiting_on = "event:paid", limit = H } end },
+    { "list error contains", function() return rt:list_instances { error_contains = "belt 7", limit = H } end },
+    { "list failed since", function() return rt:list_failed_instances(middle.created_at) end },
+    { "page deep by created", page_deep("created_at") },
+    { "page deep by id", page_deep("instance_id") },
+    { "page with total", function() return rt:list_instances_paginated { filter = { status = "failed" }, with_total = true } end, 0.1 },
+    { "search by input", function() return rt:search_instances { input = { ["customer.id"] = 1 }, filter = { name = "audit" } } end, 0.02 },
+    { "bulk_status of 1000", function() return rt:bulk_status(ids) end, 0.3 },
+    { "status", function() return rt:status(id()) end },
+    { "details", function() return rt:details(id()) end },
+    { "history", function() return rt:history { instance = id() } end },
+    { "dry run on failed", function() return rt:cancel_instances { filter = { status = "failed", name = "audit",
+      created_after = middle.created_at }, max_instances = 100, dry_run = true } end, 0.1 },
+  }
+end
+
+
+local function measure(read)
+  local times = {}
+  for i = 1, math.max(10, math.floor(calls * (read[3] or 1))) do
+    local began = now_ms()
+    local answer, err = read[2]()
+    times[i] = now_ms() - began
+    assert(answer, tostring(err))
+  end
+  table.sort(times)
+  return times[math.ceil(#times / 2)], times[math.ceil(#times * 0.99)]
+end
+
+
+-- --- The engine beside ---
+
+duro.orchestration("ticks", function(ctx, n)
+  for _ = 1, 200 do ctx:sleep(0.1) end
+  ctx:continue_as_new(n + 1)
+end)
+
+
+local function begin_turns(rt)
+  local starts = {}
+  for i = 1, TURNS / 10 do starts[i] = { name = "ticks", input = 1, delay = i / (TURNS / 10) * 0.1 } end
+  local ids = assert(rt:start_many(starts))
+  local until_ms = now_ms() + 1500
+  while now_ms() < until_ms do rt:step(0.01) end
+  return ids
+end
+
+
+for _, size in ipairs(sizes) do
+  local path = ("%s/duro-management-%d.db"):format(folder, size)
+  fill(path, size)
+  local rt = assert(duro.open { path = path, clock = "system" })
+  math.randomseed(1)
+  local rest = {}
+  local list = reads(rt, size)
+  for i, read in ipairs(list) do rest[i] = { measure(read) } end
+  local ids = begin_turns(rt)
+  local turns, began = rt:runtime_metrics().total_timers_fired, now_ms()
+  print(("\n%-26s %10s %10s %10s %10s   (ms, %d instances)"):format("", "p50", "p99", "p50 busy", "p99 busy", size))
+  for i, read in ipairs(list) do
+    local p50, p99 = measure(read)
+    print(("%-26s %10.3f %10.3f %10.3f %10.3f"):format(read[1], rest[i][1], rest[i][2], p50, p99))
+  end
+  print(("%.0f turns/s beside"):format((rt:runtime_metrics().total_timers_fired - turns) / (now_ms() - began) * 1e3))
+  assert(rt:terminate_instances { instances = ids })
+  rt:close()
+  remove(path)
+end

@@ -1,0 +1,77 @@
+// verbs_bulk.c: commands and events for many instances.
+//
+// Each becomes a message in the open batch: a turn of that batch takes it, or the batch stores it as a row
+// (must_keep), so all of them are durable together. To add a command: a row in `commands` and a verb.
+#include "runtime/answers.h"
+#include "runtime/arguments.h"
+#include "runtime/bulk.h"
+
+// False when memory is out: then the batch is not stored.
+static bool tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
+  duro_message *m = duro_message_new(i->key, 0, e);
+  if (!m) {
+    duro_error *err = NULL;
+    duro_fail_oom(&err);
+    duro__batch_poison(rt, err);
+    return false;
+  }
+  m->must_keep = true;
+  duro__deliver(rt, i, m);
+  return true;
+}
+
+// --- cancel, terminate, suspend, resume ---
+
+static void act_command(duro_runtime *rt, duro__bulk *b) {
+  duro_event e = {.kind = (duro_event_kind)b->kind->subject, .reason = b->reason};
+  for (size_t n = 0; n < b->count; n++) {
+    duro__instance *i = duro__bulk_fetch(rt, b, b->ids[n]);
+    if (!i) continue;
+    duro__bulk_add_id(&b->done, b->ids[n]);
+    if (!b->dry_run && !tell(rt, i, &e)) break;
+  }
+  duro__bulk_answer(rt, b, NULL);
+}
+
+#define COMMAND(verb, key, event)                                                                  \
+  void duro__verb_##verb(duro_runtime *rt, duro_request *r, duro_str args) {                       \
+    static const duro__bulk_kind kind = {key, act_command, event};                                 \
+    duro__bulk_begin(rt, r, args, &kind);                                                          \
+  }
+COMMAND(cancel_instances, "cancelled_instances", DURO_EVENT_CANCEL_REQUESTED)
+COMMAND(terminate_instances, "terminated_instances", DURO_EVENT_ORCHESTRATION_TERMINATED)
+COMMAND(suspend_instances, "suspended_instances", DURO_EVENT_SUSPENDED)
+COMMAND(resume_instances, "resumed_instances", DURO_EVENT_RESUMED)
+
+// --- raise_event_bulk ---
+
+// Somebody in it waits for such an event, and no earlier one is on its way to that wait.
+static bool is_awaited(duro__instance *i, duro_str name) {
+  if (!i->exec) return false;
+  for (duro__open *o = duro__exec_open_next(i->exec, 0); o; o = duro__exec_open_next(i->exec, o->id)) {
+    if (o->kind == DURO__OPEN_WAIT && !o->bound_event && duro_str_equal(o->name, name)) return true;
+  }
+  return false;
+}
+
+static void act_raise(duro_runtime *rt, duro__bulk *b) {
+  duro_arena *arena = &b->finder->arena;
+  duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED};
+  if (!duro__arg_id(b->request, b->finder->args, "event_name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena,
+                    &e.name) ||
+      !duro__arg_payload(b->request, b->finder->args, "event_data", &e.input)) {
+    return;
+  }
+  for (size_t n = 0; n < b->count; n++) {
+    duro__instance *i = duro__bulk_fetch(rt, b, b->ids[n]);
+    if (!i) continue;
+    duro__bulk_add_id(is_awaited(i, e.name) ? &b->done : &b->third, b->ids[n]);
+    if (!b->dry_run && !tell(rt, i, &e)) break;
+  }
+  duro__bulk_answer(rt, b, "no_subscription_instances");
+}
+
+void duro__verb_raise_event_bulk(duro_runtime *rt, duro_request *r, duro_str args) {
+  static const duro__bulk_kind kind = {"delivered_instances", act_raise, 0};
+  duro__bulk_begin(rt, r, args, &kind);
+}

@@ -48,13 +48,14 @@ static duro_status status_of(int64_t n) {
 
 static duro_str events_of(fill *f, const duro_instance_row *row, int64_t n) {
   duro_buf b = {0};
-  duro_event started = {.id = 1,
-                        .kind = DURO_EVENT_ORCHESTRATION_STARTED,
-                        .at_ms = row->created_at_ms,
-                        .name = row->name,
-                        .version = row->version,
-                        .input = text(f, "{\"customer\":{\"id\":%lld,\"name\":\"somebody\"}}", (long long)n),
-                        .run_id = row->run_id};
+  duro_event started = {
+      .id = 1,
+      .kind = DURO_EVENT_ORCHESTRATION_STARTED,
+      .at_ms = row->created_at_ms,
+      .name = row->name,
+      .version = row->version,
+      .input = text(f, "{\"customer\":{\"id\":%lld,\"name\":\"somebody\"}}", (long long)n),
+      .run_id = row->run_id};
   duro_event last = {.id = 2, .at_ms = row->created_at_ms};
   last.kind = row->status == DURO_STATUS_COMPLETED   ? DURO_EVENT_ORCHESTRATION_COMPLETED
               : row->status == DURO_STATUS_FAILED    ? DURO_EVENT_ORCHESTRATION_FAILED
@@ -93,7 +94,8 @@ static void add(fill *f, int64_t n, int64_t at_ms) {
       .wake_at_ms = DURO_NEVER,
       .waiting_on = DURO_STR("[]"),
   };
-  if (n % 10 == 1) row->attributes = text(f, "{\"region\":\"eu\",\"customer\":%lld}", (long long)n % 1000);
+  if (n % 10 == 1)
+    row->attributes = text(f, "{\"region\":\"eu\",\"customer\":%lld}", (long long)n % 1000);
   if (n % 10 == 2 && f->first_key) {
     row->parent_key = f->first_key;
     row->parent_id = DURO_STR("i-00000000");
@@ -102,10 +104,13 @@ static void add(fill *f, int64_t n, int64_t at_ms) {
   }
   if (!f->first_key) f->first_key = row->key;
   if (row->status == DURO_STATUS_COMPLETED) row->output = text(f, "{\"total\":%lld}", (long long)n);
-  if (row->status == DURO_STATUS_FAILED) row->error = text(f, "{\"code\":\"failed\",\"message\":\"belt %lld\"}", (long long)n % 50);
-  if (row->status == DURO_STATUS_CANCELLED) row->error = DURO_STR("{\"code\":\"cancelled\",\"message\":\"no need\"}");
+  if (row->status == DURO_STATUS_FAILED)
+    row->error = text(f, "{\"code\":\"failed\",\"message\":\"belt %lld\"}", (long long)n % 50);
+  if (row->status == DURO_STATUS_CANCELLED)
+    row->error = DURO_STR("{\"code\":\"cancelled\",\"message\":\"no need\"}");
   if (row->status != DURO_STATUS_RUNNING) row->completed_at_ms = at_ms;
-  if (row->status == DURO_STATUS_RUNNING && !waits) row->wake_at_ms = INT64_C(4102444800000); // 2100
+  if (row->status == DURO_STATUS_RUNNING && !waits)
+    row->wake_at_ms = INT64_C(4102444800000); // 2100
   duro_turn_row *turn = &f->turns[b->turn_count++];
   *turn = (duro_turn_row){.seq = ++b->last_seq,
                           .instance_key = row->key,
@@ -143,12 +148,17 @@ static void commit(fill *f, int64_t at_ms) {
 int main(int count, char **arguments) {
   if (count < 3) return 2;
   int64_t instances = atoll(arguments[2]), now_ms = duro_clock_wall_ms();
-  duro_store_options options = {.path = arguments[1], .now_ms = now_ms, .feed_retention_ms = 1, .feed_max_bytes = 1 << 20};
+  duro_store_options options = {
+      .path = arguments[1], .now_ms = now_ms, .feed_retention_ms = 1, .feed_max_bytes = 1 << 20};
   duro_error *err = NULL;
   duro_arena arena = {0};
   duro_store_marks marks;
-  duro_lease wanted = {.owner = DURO_STR("fill"), .host = DURO_STR("fill"), .pid = 1,
-                       .acquired_at_ms = now_ms, .expires_at_ms = now_ms + 60000}, held;
+  duro_lease wanted = {.owner = DURO_STR("fill"),
+                       .host = DURO_STR("fill"),
+                       .pid = 1,
+                       .acquired_at_ms = now_ms,
+                       .expires_at_ms = now_ms + 60000},
+             held;
   fill *f = calloc(1, sizeof *f);
   if (!f) return 1;
   check(duro_store_sqlite.open(&options, &f->store, &err), err);

@@ -56,39 +56,41 @@ end
 -- --- What is measured ---
 
 local function reads(rt, size)
+  local function listed(filter)
+    filter.limit = 100
+    return function() return rt:list_instances(filter) end
+  end
   local function id() return ("i-%08d"):format(math.random(0, size - 1)) end
   local ids = {}
   for i = 1, 1000 do ids[i] = id() end
   local middle = rt:list_instances({ id_prefix = ("i-%08d"):format(size / 2) })[1]
-  local function page_deep(order_by)
-    -- A token from the middle, found by a page that begins there.
-    local token
-    local page = assert(rt:list_instances_paginated { filter = { created_before = middle.created_at },
-      order_by = order_by, page_size = 100 })
-    token = page.next_page_token
-    return function()
-      return rt:list_instances_paginated { filter = { created_before = middle.created_at }, order_by = order_by,
-        page_size = 100, page_token = token }
-    end
+  -- The page behind one that begins in the middle.
+  local function page_deep(filter, order_by, order)
+    local options = { filter = filter, order_by = order_by, order = order, page_size = 100 }
+    options.page_token = assert(rt:list_instances_paginated(options)).next_page_token
+    return function() return rt:list_instances_paginated(options) end
   end
-  local H = 100
   return {
-    { "list newest 100", function() return rt:list_instances { limit = H } end },
-    { "list failed", function() return rt:list_instances { status = "failed", limit = H } end },
-    { "list failed of a name", function() return rt:list_instances { status = "failed", name = "audit", limit = H } end },
-    { "list by name", function() return rt:list_instances { name = "invoice", limit = H } end },
-    { "list by name prefix", function() return rt:list_instances { name = "order.*", limit = H } end },
-    { "list by id prefix", function() return rt:list_instances { id_prefix = ("i-%06d"):format(size / 200), limit = H } end },
-    { "list created after", function() return rt:list_instances { created_after = middle.created_at, limit = H } end },
-    { "list children", function() return rt:list_instances { parent_instance = "i-00000000", limit = H } end },
-    { "list by attribute", function() return rt:list_instances { attributes = { customer = 501 }, limit = H } end },
-    { "list waiting on an event", function() return rt:list_instances { waiting_on = "event:paid", limit = H } end },
-    { "list error contains", function() return rt:list_instances { error_contains = "belt 7", limit = H } end },
+    { "list newest 100", listed {} },
+    { "list failed", listed { status = "failed" } },
+    { "list failed of a name", listed { status = "failed", name = "audit" } },
+    { "list by name", listed { name = "invoice" } },
+    { "list by name prefix", listed { name = "order.*" } },
+    { "list by id prefix", listed { id_prefix = ("i-%06d"):format(size / 200) } },
+    { "list created after", listed { created_after = middle.created_at } },
+    { "list children", listed { parent_instance = "i-00000000" } },
+    { "list by attribute", listed { attributes = { customer = 501 } } },
+    { "list waiting on an event", listed { waiting_on = "event:paid" } },
+    { "list error contains", listed { error_contains = "belt 7" } },
     { "list failed since", function() return rt:list_failed_instances(middle.created_at) end },
-    { "page deep by created", page_deep("created_at") },
-    { "page deep by id", page_deep("instance_id") },
-    { "page with total", function() return rt:list_instances_paginated { filter = { status = "failed" }, with_total = true } end, 0.1 },
-    { "search by input", function() return rt:search_instances { input = { ["customer.id"] = 1 }, filter = { name = "audit" } } end, 0.02 },
+    { "page deep by created", page_deep({ created_before = middle.created_at }) },
+    { "page deep by id", page_deep({ id_prefix = ("i-%05d"):format(size / 2000) }, "instance_id", "asc") },
+    { "page with total", function()
+      return rt:list_instances_paginated { filter = { status = "failed" }, with_total = true }
+    end, 0.1 },
+    { "search by input", function()
+      return rt:search_instances { input = { ["customer.id"] = 1 }, filter = { name = "audit" } }
+    end, 0.02 },
     { "bulk_status of 1000", function() return rt:bulk_status(ids) end, 0.3 },
     { "status", function() return rt:status(id()) end },
     { "details", function() return rt:details(id()) end },

@@ -59,7 +59,6 @@ typedef struct duro_options {
   int64_t max_lost_attempts;
   int64_t max_live_instances;
   bool replay_every_turn;
-  bool payloads_concealed; // the host stores them in a form of its own (duro_program_ops): no searches
   void (*log)(void *user, const char *level, const char *message, duro_str fields /* JSON */);
   void *log_user;
   const struct duro_store_ops *store;        // NULL: by the path (SQLite)
@@ -176,5 +175,13 @@ bool duro_request_done(const duro_request *r);
 // After it is done: DURO_OK and the answer's JSON, or the code and a copy of its error.
 duro_code duro_request_result(duro_request *r, duro_str *json, duro_error **err);
 void duro_request_free(duro_request *r); // before it is done: the answer is dropped, not the effect
+
+// --- Without a runtime: does this code fit that history? ---
+// Replays the events of one execution (a JSON array, as on disk) against any code of the host; nothing it
+// asks for is done. Strict: another input, options or output of the same command counts. DURO_OK: it fits.
+// DURO_NONDETERMINISM: `departure` gets {"event_id":,"expected":,"got":}. Errors: corrupt, and what the
+// host fails with.
+duro_code duro_replay(const duro_host *host, void *code, duro_str instance_id, int64_t execution_id,
+                      duro_str events, duro_buf *departure, duro_error **err);
 
 #endif

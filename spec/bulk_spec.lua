@@ -133,6 +133,23 @@ describe("an action on many instances", function()
     assert.equal(20, #small:list_instances { status = "completed" })
   end)
 
+  it("is done, and not only stored, when the call returns", function()
+    local real = runtimes.open { path = runtimes.path(), clock = "system" }
+    real:orchestration("waits", function(ctx) return ctx:wait_event("go") end)
+    local starts = {}
+    for i = 1, 2500 do starts[i] = { name = "waits", id = "m" .. i } end
+    local ids = assert(real:start_many(starts))
+    assert(real:run_until_idle(10))
+    assert(real:suspend_instances { instances = ids })
+    local page = real:list_instances_paginated { filter = { status = "suspended" }, with_total = true }
+    assert.equal(2500, page.total_count)
+    local r = assert(real:terminate_instances { filter = { status = "suspended" } })
+    assert.equal(2500, #r.terminated_instances)
+    local counts = {}
+    for _, row in ipairs(assert(real:bulk_status(ids))) do counts[row.status] = (counts[row.status] or 0) + 1 end
+    assert.same({ terminated = 2500 }, counts)
+  end)
+
   it("works from another process", function()
     local path = runtimes.path()
     local owner = runtimes.open { path = path, clock = "system" }
@@ -196,7 +213,9 @@ describe("deleting many instances", function()
   before_each(function()
     rt = runtimes.open()
     rt:orchestration("child", function() end)
-    rt:orchestration("parent", function(ctx) ctx:sub_orchestration("child", nil, { id = ctx.instance_id .. "-kid" }) end)
+    rt:orchestration("parent", function(ctx)
+      ctx:sub_orchestration("child", nil, { id = ctx.instance_id .. "-kid" })
+    end)
     rt:orchestration("waits", function(ctx) ctx:wait_event("go") end)
     for _, id in ipairs { "p1", "p2" } do assert(rt:start("parent", nil, { id = id })) end
     assert(rt:start("waits", nil, { id = "w" }))

@@ -139,14 +139,28 @@ describe("a codec", function()
     assert.same({ { SECRET }, { SECRET } }, rt:wait("b", 10))
     assert.same({}, rt:wait("c", 10))
     assert(rt:start("waits", nil, { id = "w" }))
-    assert(rt:run_until_idle(10))
+    runtimes.until_true(rt, function() return token end)
     assert(rt:complete_activity(token, { SECRET }))
     assert.same({ SECRET }, rt:wait("w", 10))
+    token = nil
     assert(rt:start("waits", nil, { id = "v" }))
-    assert(rt:run_until_idle(10))
+    runtimes.until_true(rt, function() return token end)
     assert(rt:fail_activity(token, { code = "no", message = "nothing", data = { SECRET } }))
     local _, err = rt:wait("v", 10)
     assert.same({ "no", "nothing", { SECRET } }, { err.code, err.message, err.data })
+    assert_no_secret(path)
+  end)
+
+  it("covers worker threads, which get and give plain values", function()
+    local path = runtimes.path()
+    local rt = open(path, scrambler.pair(), { clock = "system" })
+    rt:activity("echo", { thread = true, module = "spec.support.thread_activities" })
+    rt:activity("fails", { thread = true, module = "spec.support.thread_activities" })
+    local output, err = runtimes.run(rt, function(ctx, input)
+      local _, thrown = pcall(ctx.activity, ctx, "fails", { SECRET })
+      return { ctx:activity("echo", input), thrown.code, thrown.data }
+    end, { SECRET })
+    assert.same({ { SECRET }, "odd", { SECRET } }, output, err)
     assert_no_secret(path)
   end)
 
@@ -489,7 +503,7 @@ describe("a codec that fails", function()
       ctx:side_effect(function() codec.broken = false end)
       return { first.code, second.code, second.message, second.data }
     end))
-    assert.same({ "storage", "odd", "it is odd", "the codec failed: the data of this error is left out" }, output)
+    assert.same({ "storage", "odd", "it is odd", "left out: it could not be put into its stored form" }, output)
     assert_no_secret(path)
   end)
 
@@ -499,7 +513,7 @@ describe("a codec that fails", function()
       ["the codec's encode gave a nil instead of a string"] = function() end,
       ["the codec's encode failed: in a table"] = function() error { message = "in a table" } end,
       ["the codec's encode failed: it raised a value that is no text"] = function() error({}) end,
-      ["the codec's encode failed: attempt to yield"] = function() coroutine.yield() end,
+      ["attempt to yield"] = function() coroutine.yield() end,
     } do
       local rt = open(":memory:", { encode = encode, decode = encode })
       local _, err = rt:start("x", 1)

@@ -248,7 +248,7 @@ describe("a call that is not built yet", function()
 
   it("answers unsupported", function()
     local rt = runtimes.open()
-    for _, name in ipairs { "dependencies", "why", "prometheus", "retry_failed" } do
+    for _, name in ipairs { "prometheus", "retry_failed" } do
       local answer, err = rt[name](rt)
       assert.is_nil(answer)
       assert.equal("unsupported", err.code)

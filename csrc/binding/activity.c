@@ -107,7 +107,6 @@ static int heartbeat(lua_State *L) {
   if (!lua_isnoneornil(L, 2)) {
     duro_buf_clear(&h->scratch);
     if (!duro__payload_encode(L, h, 2, "details", &h->scratch)) return lua_error(L);
-    if (!duro__codec_hide(L, rt, &h->scratch, 0)) return lua_error(L);
     details = duro_buf_str(&h->scratch);
   }
   duro_error *err = NULL;

@@ -41,7 +41,6 @@ void duro__attempt_end(duro__attempt *a) {
 void duro__attempt_fail(lua_State *L, duro__attempt *a, duro_str record) {
   duro__rt *rt = a->rt;
   duro_job *job = a->job;
-  record = duro__codec_hide_error(L, rt, record);
   duro__entry entry = duro__rt_enter(L, rt, "step");
   duro__attempt_end(a);
   duro_job_fail(job, record);
@@ -69,11 +68,6 @@ void duro__attempt_complete(lua_State *L, duro__attempt *a, int index) {
     if (!duro__payload_encode(L, h, index, "output", &h->scratch)) {
       lua_pushboolean(L, 0); // running it again would give the same
       lua_setfield(L, -2, "retryable");
-      duro__attempt_fail_value(L, a, -1);
-      lua_pop(L, 1);
-      return;
-    }
-    if (!duro__codec_hide(L, rt, &h->scratch, 0)) {
       duro__attempt_fail_value(L, a, -1);
       lua_pop(L, 1);
       return;

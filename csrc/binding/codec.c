@@ -1,11 +1,11 @@
 // codec: the functions that an author puts around stored payloads (option `codec`: encryption, say).
 //
 // The stored form of a payload is {"$duro":"codec","base64":"..."}: what `encode` made of its JSON text.
-// What the code of an orchestration records takes that form in the core, which asks for it (conceal) and
-// for the way back where replay compares (reveal). Everything else takes it here, before it enters the
-// core: outputs, heartbeats, answers of queries, arguments of calls, `data` of errors. Reading needs no
-// list of fields: payload_read.c turns the tag back wherever it stands. Names, ids, attributes, reasons,
-// codes and messages stay readable. To let another call bring a payload: a row in `arguments`.
+// The core asks for it where a payload enters history (conceal), and for the way back where it must know
+// one (reveal; csrc/replay/conceal.h). Here it is put around what may cross the file before that: the
+// arguments of calls and the answers of queries and stacks. Reading needs no list of fields:
+// payload_read.c turns the tag back wherever it stands. Names, ids, attributes, reasons, codes and messages
+// stay readable. To let another call bring a payload: a row in `arguments`.
 //
 // The functions are nobody's code: the guard does not hold them, and they cannot enter the runtime. What
 // they raise is `storage` on the way in, `corrupt` on the way back; never plain text in place of either.
@@ -93,7 +93,7 @@ bool duro__codec_show(lua_State *L, duro__host *h, duro__rt *rt) {
   return false;
 }
 
-// --- Payloads inside of JSON: arguments and errors ---
+// --- Payloads inside of JSON ---
 
 static bool copy_hidden(lua_State *L, duro__rt *rt, duro_str text, const char *path, duro_buf *out);
 
@@ -174,44 +174,6 @@ bool duro__codec_hide_arguments(lua_State *L, duro__rt *rt, duro_str verb) {
   return true;
 }
 
-typedef struct hiding {
-  duro__rt *rt;
-  duro_str record;
-  bool ok;
-} hiding;
-
-static int run_hiding(lua_State *L) {
-  hiding *e = (hiding *)lua_touserdata(L, 1);
-  duro_buf *out = &e->rt->host->scratch;
-  duro_buf_clear(out);
-  e->ok = copy_hidden(L, e->rt, e->record, "data", out) && !out->oom;
-  return 0;
-}
-
-#define LEFT_OUT "\"the codec failed: the data of this error is left out\""
-
-duro_str duro__codec_hide_error(lua_State *L, duro__rt *rt, duro_str record) {
-  duro__host *h = rt->host;
-  duro_str data = has_codec(rt) ? duro_json_member(record, "data") : DURO_NONE;
-  if (!data.p) return record;
-  hiding e = {rt, record, false};
-  int top = lua_gettop(L);
-  if (lua_checkstack(L, 4)) {
-    duro__host_push(L, h->hide_error);
-    lua_pushlightuserdata(L, &e);
-    lua_pcall(L, 1, 0, 0);
-    lua_settop(L, top);
-  }
-  if (!e.ok) {
-    duro_buf_clear(&h->scratch);
-    duro_buf_add(&h->scratch, record.p, (size_t)(data.p - record.p));
-    duro_buf_add_lit(&h->scratch, LEFT_OUT);
-    duro_buf_add(&h->scratch, data.p + data.n, record.n - (size_t)(data.p - record.p) - data.n);
-  }
-  if (!h->scratch.oom) return duro_buf_str(&h->scratch);
-  return DURO_STR("{\"code\":\"out_of_memory\",\"message\":\"memory is out\"}");
-}
-
 // --- For the core: conceal and reveal ---
 
 typedef struct exchange {
@@ -276,7 +238,4 @@ duro_code duro__codec_reveal(void *host, duro_str stored, duro_buf *payload, dur
   return duro__codec_is_tag(stored) ? exchange_in_core(&e) : DURO_OK;
 }
 
-void duro__codec_init(lua_State *L, duro__host *h) {
-  h->run_codec = duro__host_keep(L, run_exchange);
-  h->hide_error = duro__host_keep(L, run_hiding);
-}
+void duro__codec_init(lua_State *L, duro__host *h) { h->run_codec = duro__host_keep(L, run_exchange); }

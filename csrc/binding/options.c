@@ -97,7 +97,6 @@ void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options
     int table = lua_gettop(L);
     rt->encode_ref = function_field(L, table, "encode");
     rt->decode_ref = function_field(L, table, "decode");
-    o->payloads_concealed = true;
   }
   lua_pop(L, 1);
 }

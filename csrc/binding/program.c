@@ -127,8 +127,7 @@ static void fiber_failed(duro__program *p, duro__fiber *f, int status) {
   if (f->number == 1 && status == LUA_ERRMEM) {
     fail_with_text(p, "failed", "memory ran out in the orchestration's code");
   } else if (f->number == 1) {
-    duro_str record = duro__error_thrown_record(L, p->host, f->co);
-    duro__program_fail(p, duro__codec_hide_error(L, p->rt, record));
+    duro__program_fail(p, duro__error_thrown_record(L, p->host, f->co));
   } else if (f->task) {
     f->task->value_ref = duro__error_thrown_ref(L, p->host, f->co);
     duro__task_settle(f->task, p, DURO__FAILED, DURO_NONE);

@@ -71,8 +71,6 @@ void duro__callbacks_log_line(lua_State *L, duro__rt *rt, const duro__log_source
 bool duro__codec_hide(lua_State *L, duro__rt *rt, duro_buf *b, size_t from);
 // The same for the payloads among the arguments of a call, in h->scratch.
 bool duro__codec_hide_arguments(lua_State *L, duro__rt *rt, duro_str verb);
-// The record with its `data` in the stored form, perhaps in h->scratch. Never raises.
-duro_str duro__codec_hide_error(lua_State *L, duro__rt *rt, duro_str record);
 // The bytes at the top (what the tag holds in base64) become the payload's JSON text, or an error table.
 bool duro__codec_show(lua_State *L, duro__host *h, duro__rt *rt);
 bool duro__codec_is_tag(duro_str text);

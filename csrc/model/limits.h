@@ -17,6 +17,7 @@
 #define DURO_MAX_REASON_BYTES (64 * 1024)
 #define DURO_MAX_HISTORY_EVENTS 1000000 // of one execution: beyond it, use continue-as-new
 #define DURO_MAX_PAGE_EVENTS 10000    // of rt:history in one answer: beyond it, pages
+#define DURO_MAX_TREE_SHOWN 90      // levels in one answer: it nests twice as deep, below 200
 #define DURO_MAX_TREE_DEPTH 100       // sub-orchestrations below one root
 #define DURO_PARTITIONS 64            // shares of the instances that leases are given for
 #define DURO_BATCH_TURNS 1000         // measured: more gains nothing and costs latency

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "replay/conceal.h"
 
 #define SHOWN_BYTES 80 // of a payload in a message
 
@@ -95,9 +96,8 @@ static duro_code compare(duro__exec *x, duro_str stored, duro_str given, bool *s
   *same = duro_str_equal(stored, given);
   if (*same || !stored.n || !given.n) return DURO_OK;
   duro_buf plain = {0};
-  duro_code code = p && p->reveal ? p->reveal(x->config.host, stored, &plain, err) : DURO_OK;
-  if (!code && plain.oom) code = duro_fail_oom(err);
-  if (!code) *same = same_value(plain.n ? duro_buf_str(&plain) : stored, given);
+  duro_code code = duro__reveal(p, x->config.host, &stored, &plain, err);
+  if (!code) *same = same_value(stored, given);
   if (plain.n) *revealed = true;
   duro_buf_free(&plain);
   return code ? duro__break(x, code) : DURO_OK;
@@ -212,22 +212,25 @@ static duro_code meet(duro__exec *x, duro_event *e, duro_error **err) {
 
 // --- The way into history ---
 
-static duro_code conceal_one(duro__exec *x, duro_str *payload, duro_error **err) {
-  const duro_program_ops *p = x->config.program;
-  if (!payload->n || !p || !p->conceal) return DURO_OK;
-  duro_buf stored = {0};
-  duro_code code = p->conceal(x->config.host, *payload, &stored, err);
-  if (!code && stored.n) *payload = duro__keep(x, duro_buf_str(&stored));
-  if (!code && (stored.oom || x->turn->arena.oom)) code = duro_fail_oom(err);
-  duro_buf_free(&stored);
+// Puts a payload of the event into its stored form, in the turn's arena.
+typedef duro_code exchange(const duro_program_ops *ops, void *host, duro_str *payload, duro_buf *buf,
+                           duro_error **err);
+
+static duro_code conceal_by(duro__exec *x, exchange *conceal, duro_str *payload, duro_error **err) {
+  duro_buf buf = {0};
+  duro_code code = conceal(x->config.program, x->config.host, payload, &buf, err);
+  if (!code && buf.n) *payload = duro__keep(x, *payload);
+  if (!code && x->turn->arena.oom) code = duro_fail_oom(err);
+  duro_buf_free(&buf);
   return code ? duro__break(x, code) : DURO_OK;
 }
 
-// Of what the code asks: attributes are searched by, so they stay; errors came in their stored form.
+// Attributes are searched by, so they stay as they are.
 static duro_code conceal(duro__exec *x, duro_event *e, duro_error **err) {
   if (e->kind == DURO_EVENT_ATTRIBUTES_UPDATED) return DURO_OK;
-  duro_code code = conceal_one(x, &e->input, err);
-  return code ? code : conceal_one(x, &e->output, err);
+  duro_code code = conceal_by(x, duro__conceal, &e->input, err);
+  if (!code) code = conceal_by(x, duro__conceal, &e->output, err);
+  return code || !e->error.n ? code : conceal_by(x, duro__conceal_error, &e->error, err);
 }
 
 duro_code duro__issue(duro__exec *x, duro_event *e, duro_error **err) {

@@ -59,8 +59,9 @@ typedef struct duro_program_ops {
                        duro_error **err);
   // A host may store payloads in another form than the one it works with (encrypted, say). Both may be
   // NULL; they append the other form, JSON text too, or nothing when a payload stays as it is.
-  // `conceal`: what the code asks to be recorded, before it is. `reveal`: what replay compares. A failure
-  // breaks the turn. Everything else (completions, kv, the start's input) the host gets as it is stored.
+  // `conceal`: what the host hands over to be recorded, before it is. `reveal`: what the core must know in
+  // plain. A failure breaks the turn. Everything that comes back (completions, kv, the input of starts and
+  // jobs) comes as it is stored. See conceal.h.
   duro_code (*conceal)(void *host, duro_str payload, duro_buf *stored, duro_error **err);
   duro_code (*reveal)(void *host, duro_str stored, duro_buf *payload, duro_error **err);
 } duro_program_ops;

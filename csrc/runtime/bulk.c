@@ -57,7 +57,8 @@ duro__instance *duro__bulk_fetch(duro_runtime *rt, duro__bulk *b, duro_str id) {
   duro__instance *i = NULL;
   duro_status ended = DURO_STATUS_COMPLETED;
   duro_error *err = NULL;
-  duro_code code = duro__instance_fetch(rt, id, &i, &ended, &err);
+  duro_code code = duro__action_allowed(b->request, id, &err);
+  if (!code) code = duro__instance_fetch(rt, id, &i, &ended, &err);
   if (!code && i) {
     if (duro__start_waits(i)) duro__clients_take(rt);
     return i;
@@ -74,7 +75,8 @@ duro__instance *duro__bulk_fetch(duro_runtime *rt, duro__bulk *b, duro_str id) {
 
 // --- The chosen ones ---
 
-static void act(duro_runtime *rt, duro__finder *f, const duro_str *ids, size_t count, int64_t total) {
+static void act(duro_runtime *rt, duro__finder *f, const duro_str *ids, size_t count,
+                int64_t total) {
   duro__bulk b = {.kind = f->user,
                   .request = f->request,
                   .finder = f,
@@ -103,11 +105,12 @@ static size_t most_acted_on(duro_runtime *rt, const duro__finder *f) {
 // --- By id ---
 
 static void refuse_too_many(duro_runtime *rt, duro_request *r, int64_t count, const char *what) {
-  duro__request_fail(r, DURO_TOO_LARGE, "%lld instances are %s, %lld are allowed at once; nothing was done",
+  duro__request_fail(r, DURO_TOO_LARGE,
+                     "%lld instances are %s, %lld are allowed at once; nothing was done",
                      (long long)count, what, (long long)rt->options.max_bulk_operations);
 }
 
-// The ids without those given before; and those that the request may not see do not exist for it.
+// The ids without those given before.
 static void by_id(duro_runtime *rt, duro__finder *f) {
   duro_str *ids;
   size_t count, kept = 0;
@@ -126,7 +129,8 @@ static void by_id(duro_runtime *rt, duro__finder *f) {
     refuse_too_many(rt, f->request, (int64_t)kept, "given");
   } else {
     size_t most = most_acted_on(rt, f);
-    int64_t total = duro_json_member_int(f->args, "matched", (int64_t)kept); // of a call's second round
+    int64_t total =
+        duro_json_member_int(f->args, "matched", (int64_t)kept); // of a call's second round
     act(rt, f, ids, kept < most ? kept : most, total);
   }
 }
@@ -134,7 +138,8 @@ static void by_id(duro_runtime *rt, duro__finder *f) {
 // --- By filter ---
 
 // What it is now may be ahead of its row, by a batch that is under way.
-static bool still_matches(duro_runtime *rt, const duro_filter *filter, const duro_instance_row *row) {
+static bool still_matches(duro_runtime *rt, const duro_filter *filter,
+                          const duro_instance_row *row) {
   const duro__instance *i = duro__live_by_key(rt, row->key);
   if (!i) return true;
   if (i->deleted) return false;
@@ -155,7 +160,8 @@ static void confirm(duro_runtime *rt, duro__finder *first) {
   again->wanted = found;
   if (!found || duro__finder_now(again)) {
     for (size_t i = 0; i < again->rows.count; i++) {
-      if (still_matches(rt, &first->query.filter, &again->rows.items[i])) ids[kept++] = again->rows.items[i].id;
+      if (still_matches(rt, &first->query.filter, &again->rows.items[i]))
+        ids[kept++] = again->rows.items[i].id;
     }
     int64_t total = first->truncated ? first->total : (int64_t)kept;
     act(rt, first, ids, kept, total);
@@ -178,7 +184,8 @@ static bool is_empty(duro_str filter) {
 // --- Beginning ---
 
 static bool arguments_fit(duro_request *r, const duro__finder *f) {
-  duro_str ids = duro__member(f->args, "instances"), filter = duro__member(f->args, "filter"), reason;
+  duro_str ids = duro__member(f->args, "instances"), filter = duro__member(f->args, "filter"),
+           reason;
   int64_t most;
   duro_arena scratch = {0};
   bool fine = duro__arg_int(r, f->args, "max_instances", 1, 1, &most) &&
@@ -186,7 +193,8 @@ static bool arguments_fit(duro_request *r, const duro__finder *f) {
   duro_arena_free(&scratch);
   if (!fine) return false;
   if (!ids.p == !filter.p) {
-    duro__request_fail(r, DURO_INVALID_ARGUMENT, "exactly one of 'instances' and 'filter' is needed");
+    duro__request_fail(r, DURO_INVALID_ARGUMENT,
+                       "exactly one of 'instances' and 'filter' is needed");
     return false;
   }
   if (!filter.p || !is_empty(filter) || duro_json_member_bool(f->args, "all", false)) return true;
@@ -195,7 +203,8 @@ static bool arguments_fit(duro_request *r, const duro__finder *f) {
   return false;
 }
 
-void duro__bulk_begin(duro_runtime *rt, duro_request *r, duro_str args, const duro__bulk_kind *kind) {
+void duro__bulk_begin(duro_runtime *rt, duro_request *r, duro_str args,
+                      const duro__bulk_kind *kind) {
   duro__finder *f = duro__finder_new(r, args);
   if (!f) return;
   union { // the finder passes it back untouched

@@ -32,7 +32,8 @@ struct duro__bulk {
 };
 
 // Reads instances/filter, all, max_instances, dry_run and reason, chooses, and acts.
-void duro__bulk_begin(duro_runtime *rt, duro_request *r, duro_str args, const duro__bulk_kind *kind);
+void duro__bulk_begin(duro_runtime *rt, duro_request *r, duro_str args,
+                      const duro__bulk_kind *kind);
 void duro__bulk_add_id(duro_buf *list, duro_str id);
 void duro__bulk_failed(duro__bulk *b, duro_str id, duro_code code, duro_error *err); // owns err
 // The instance, live; or NULL, and it is among the failed.

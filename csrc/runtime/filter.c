@@ -8,6 +8,11 @@
 #include "runtime/arguments.h"
 #include "runtime/suggest.h"
 
+// The only ones whose rows hold an error.
+#define WITH_ERROR                                                                                 \
+  (1u << DURO_STATUS_FAILED | 1u << DURO_STATUS_CANCELLED | 1u << DURO_STATUS_TERMINATED |         \
+   1u << DURO_STATUS_STALLED)
+
 typedef struct filter_reader {
   duro_request *request;
   duro_arena *arena;
@@ -40,11 +45,12 @@ static bool next_text(filter_reader *f, duro_json_reader *reader, const char *ke
 }
 
 static void unknown_status(filter_reader *f, duro_str text) {
-  static const char *const known[] = {"pending",   "running", "suspended", "stalled",   "completed",
-                                      "failed",    "cancelled", "terminated", NULL};
+  static const char *const known[] = {"pending", "running",   "suspended",  "stalled", "completed",
+                                      "failed",  "cancelled", "terminated", NULL};
   const char *near = duro__nearest(text, known);
-  duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "there is no status '%.*s'%s%s%s", DURO_FMT(text),
-                     near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+  duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "there is no status '%.*s'%s%s%s",
+                     DURO_FMT(text), near ? " (did you mean '" : "", near ? near : "",
+                     near ? "'?)" : "");
 }
 
 static bool read_statuses(filter_reader *f, duro_str value) {
@@ -181,10 +187,14 @@ static bool read_time(filter_reader *f, const char *key, duro_str value, bool be
 }
 
 static bool unknown_key(filter_reader *f, const char *key) {
-  static const char *const known[] = {
-      "status",          "name",          "version",        "id_prefix",       "created_after",
-      "created_before",  "updated_after", "updated_before", "completed_after", "completed_before",
-      "has_parent",      "parent_instance", "attributes",   "error_contains",  "waiting_on",  NULL};
+  static const char *const known[] = {"status",          "name",
+                                      "version",         "id_prefix",
+                                      "created_after",   "created_before",
+                                      "updated_after",   "updated_before",
+                                      "completed_after", "completed_before",
+                                      "has_parent",      "parent_instance",
+                                      "attributes",      "error_contains",
+                                      "waiting_on",      NULL};
   const char *near = duro__nearest(duro_str_from(key), known);
   duro__request_fail(f->request, DURO_INVALID_ARGUMENT, "the filter's '%s' is not known%s%s%s", key,
                      near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
@@ -248,6 +258,7 @@ bool duro__arg_filter(duro_request *r, duro_str json, duro_arena *arena, duro_fi
     if (duro_str_equal(value, DURO_STR("null"))) continue;
     if (!read_member(&f, key.p, value)) return false;
   }
+  if (out->error_contains.n && !out->statuses) out->statuses = WITH_ERROR; // an index to begin with
   if (!reader.problem) return true;
   duro__request_fail(r, DURO_INVALID_ARGUMENT, "the filter is no JSON: %s", reader.problem);
   return false;

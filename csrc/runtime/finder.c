@@ -175,10 +175,11 @@ static bool is_cheap(const duro__finder *s) {
   const duro_list_query *q = &s->query;
   const duro_filter *f = &q->filter;
   if (s->matches || s->counts || f->version.p || f->has_parent || f->error_contains.n) return false;
-  size_t ranges = (f->completed_after || f->completed_before) + (f->updated_after || f->updated_before) +
-                  (f->id_prefix.n > 0);
-  size_t parts = (f->statuses != 0) + (f->name_count > 0) + f->attribute_count + (f->waiting_on.p != NULL) +
-                 (f->parent_id.p != NULL) + (f->created_after || f->created_before) + (f->id_count > 0);
+  size_t ranges = (f->completed_after || f->completed_before) +
+                  (f->updated_after || f->updated_before) + (f->id_prefix.n > 0);
+  size_t parts = (f->statuses != 0) + (f->name_count > 0) + f->attribute_count +
+                 (f->waiting_on.p != NULL) + (f->parent_id.p != NULL) +
+                 (f->created_after || f->created_before) + (f->id_count > 0);
   for (size_t i = 0; i < f->name_count; i++) ranges += f->names[i].prefix;
   if (ranges + parts == 0) return true;
   return ranges == 0 && parts == 1 && q->order_by == DURO_BY_CREATED;

@@ -16,8 +16,8 @@
 typedef struct duro__finder duro__finder;
 struct duro__finder {
   duro_request *request;
-  duro_arena arena; // what belongs to the whole search
-  duro_str args;    // a copy
+  duro_arena arena;      // what belongs to the whole search
+  duro_str args;         // a copy
   duro_list_query query; // but its limit; its position moves along
   size_t wanted;         // rows at most
   size_t look_at_most;   // rows looked at; 0 = all
@@ -28,10 +28,10 @@ struct duro__finder {
                        duro_arena *scratch, bool *yes, duro_error **err);
   void (*found)(duro_runtime *rt, duro__finder *s);
   void (*failed)(duro__finder *s); // behind the answer; may be NULL
-  void *user; // in the arena
+  void *user;                      // in the arena
 
   DURO__VEC(duro_instance_row) rows; // in order
-  bool truncated; // there are, or may be, more
+  bool truncated;                    // there are, or may be, more
   size_t looked_at;
   int64_t total;
 

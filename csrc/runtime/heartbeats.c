@@ -5,6 +5,7 @@
 // (activity_retry_scheduled). And should this process die before that, they stand in a row of `jobs` in
 // the queue "" (nobody's), written at most once a second and deleted by the turn that hears of the
 // attempt's end, or of its loss.
+#include "replay/conceal.h"
 #include "runtime/internal.h"
 
 #define KEEP_EVERY_NS UINT64_C(1000000000)
@@ -127,8 +128,14 @@ DURO_EXPORT duro_code duro_job_heartbeat(duro_job *job, duro_str details, duro_e
   duro_runtime *rt = job->rt;
   if (job->cancelled) return DURO_OK;
   if (details.n) {
-    duro_buf_clear(&job->heartbeat);
-    duro_buf_add_str(&job->heartbeat, details);
+    duro_buf stored = {0};
+    duro_code code = duro__conceal(rt->host.programs, rt->host.user, &details, &stored, err);
+    if (!code) {
+      duro_buf_clear(&job->heartbeat);
+      duro_buf_add_str(&job->heartbeat, details);
+    }
+    duro_buf_free(&stored);
+    if (code) return code;
     if (job->heartbeat.oom) return duro_fail_oom(err);
   }
   if (job->heartbeat_timeout_ms) job->beat_due_ms = duro__now(rt) + job->heartbeat_timeout_ms;

@@ -373,6 +373,10 @@ duro_code duro__become_owner(duro_runtime *rt, duro_error **err);
 // --- clock (loop.c) ---
 int64_t duro__now(duro_runtime *rt); // the runtime's time; never goes back
 
+// Runs everything that is ready at this moment in the open batch, whose bound does not count (loop.c): for
+// what must be done, and not only stored, when that batch is durable.
+void duro__turns_now(duro_runtime *rt);
+
 // --- registry.c ---
 duro__code *duro__find_orchestration(duro_runtime *rt, duro_str name, duro_str version); // absent: highest
 duro__code *duro__find_activity(duro_runtime *rt, duro_str name);
@@ -503,6 +507,8 @@ void duro__heartbeats_forget(duro_runtime *rt, duro_job *job);
 
 // --- threads.c ---
 bool duro__threads_collect(duro_runtime *rt); // what the threads tell; true when there was anything
+// Jobs that wait because every thread has one: they move when those do.
+size_t duro__threads_stuck(const duro_runtime *rt);
 bool duro__threads_cancel(duro_job *job);     // true: it had not begun, and the job is the caller's again
 void duro__threads_woke(duro_job *job);       // its sleep is over
 void duro__threads_close(duro_runtime *rt);

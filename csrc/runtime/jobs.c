@@ -3,7 +3,8 @@
 // A job begins after the commit of what caused it and ends in a message to its instance. It may outlive
 // its instance's time in memory (then it is an orphan until the instance is loaded again) and its own
 // purpose (then its result is dropped). A job never holds a pointer into an exec: it owns its text.
-#include "runtime/internal.h"
+#include "replay/conceal.h"
+#include "runtime/answers.h"
 
 // --- Queues ---
 
@@ -326,6 +327,19 @@ static void deliver_result(duro_runtime *rt, duro_job *job, const duro_event *e)
 
 void duro_job_complete(duro_job *job, duro_str output) {
   duro_runtime *rt = job->rt;
+  duro_buf stored = {0};
+  duro_error *err = NULL;
+  duro_code code = duro__conceal(rt->host.programs, rt->host.user, &output, &stored, &err);
+  if (code) {
+    duro_buf_clear(&stored);
+    duro__add_error(&stored, code, err);
+    duro_job_fail(job, stored.oom
+                           ? DURO_STR("{\"code\":\"out_of_memory\",\"message\":\"memory is out\"}")
+                           : duro_buf_str(&stored));
+    duro_error_free(err);
+    duro_buf_free(&stored);
+    return;
+  }
   duro_event e = {.kind = DURO_EVENT_ACTIVITY_COMPLETED,
                   .source = job->task,
                   .attempt = job->info.attempt,
@@ -336,17 +350,22 @@ void duro_job_complete(duro_job *job, duro_str output) {
     e.fire_at_ms = job->attempt_deadline_ms;
   }
   deliver_result(rt, job, &e);
+  duro_buf_free(&stored);
   job_free(rt, job);
 }
 
 void duro_job_fail(duro_job *job, duro_str error) {
   duro_runtime *rt = job->rt;
+  duro_buf stored = {0};
+  if (duro__conceal_error(rt->host.programs, rt->host.user, &error, &stored, NULL))
+    duro__conceal_error_without_data(&error, &stored);
   duro_event e = {.kind = DURO_EVENT_ACTIVITY_FAILED,
                   .source = job->task,
                   .attempt = job->info.attempt,
                   .error = error,
                   .heartbeat = job->heartbeat.n ? duro_buf_str(&job->heartbeat) : DURO_NONE};
   deliver_result(rt, job, &e);
+  duro_buf_free(&stored);
   job_free(rt, job);
 }
 

@@ -71,6 +71,12 @@ static bool run_turns(duro_runtime *rt) {
   return any;
 }
 
+void duro__turns_now(duro_runtime *rt) {
+  for (size_t n = rt->ready_count; n && rt->ready_count && turns_allowed(rt); n--) {
+    duro__turn_run(rt, duro__instance_next_ready(rt));
+  }
+}
+
 // Stalled instances are tried again, page by page, once code was registered.
 static bool recheck_stalled(duro_runtime *rt) {
   if (!rt->recheck_stalled || rt->fault) return false;
@@ -170,7 +176,8 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt) {
     } else if (due_ms <= now_ms)
       wait = 0;
   }
-  if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) wait = 0;
+  bool room = rt->live_count < (size_t)rt->options.max_live_instances;
+  if (rt->sweeping && room && turns_allowed(rt)) wait = 0;
   if (rt->fault && !rt->probing && !rt->in_flight)
     wait = least(wait, ms_until_ns(rt->fault_retry_ns));
   if (rt->resume_ns && !rt->fault) wait = least(wait, ms_until_ns(rt->resume_ns));
@@ -220,7 +227,8 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
 
 bool duro_idle(const duro_runtime *rt) {
   duro_runtime *self = (duro_runtime *)rt;
-  if (rt->ready_jobs.head || rt->woken_jobs.head || rt->jobs_out > rt->jobs_idle) return false;
+  if (rt->ready_jobs.head || rt->woken_jobs.head) return false;
+  if (rt->jobs_out > rt->jobs_idle + duro__threads_stuck(rt)) return false;
   if (!duro__claims_idle(rt)) return false;
   if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;
   if (rt->fault || rt->resume_ns || rt->in_flight || rt->open) return false;

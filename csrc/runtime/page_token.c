@@ -22,8 +22,8 @@ static void add_position(duro_buf *b, const duro_list_query *q) {
   duro_buf_add_str(b, q->after_text);
 }
 
-static duro_code keyed_hash(duro_runtime *rt, const duro_list_query *q, duro_str position, duro_str scope,
-                            uint64_t *out, duro_error **err) {
+static duro_code keyed_hash(duro_runtime *rt, const duro_list_query *q, duro_str position,
+                            duro_str scope, uint64_t *out, duro_error **err) {
   duro_arena arena = {0};
   duro_store_marks marks;
   duro_buf all = {0};
@@ -40,8 +40,8 @@ static duro_code keyed_hash(duro_runtime *rt, const duro_list_query *q, duro_str
   return code;
 }
 
-duro_code duro__page_token_write(duro_runtime *rt, duro_buf *b, const duro_list_query *q, duro_str scope,
-                                 duro_error **err) {
+duro_code duro__page_token_write(duro_runtime *rt, duro_buf *b, const duro_list_query *q,
+                                 duro_str scope, duro_error **err) {
   static const char digits[] = "0123456789abcdef";
   duro_buf position = {0}, bytes = {0};
   uint64_t hash = 0;
@@ -92,8 +92,9 @@ duro_code duro__page_token_read(duro_runtime *rt, duro_str token, duro_str scope
   } else if (bytes.oom) {
     code = duro_fail_oom(err);
   } else if (!code) {
-    code = duro_fail(err, DURO_INVALID_ARGUMENT,
-                     "this page_token is not one of this list: of another filter, order or file, or altered");
+    code = duro_fail(
+        err, DURO_INVALID_ARGUMENT,
+        "this page_token is not one of this list: of another filter, order or file, or altered");
   }
   duro_buf_free(&bytes);
   return code;

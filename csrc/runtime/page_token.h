@@ -6,8 +6,8 @@
 #include "runtime/internal.h"
 
 // `scope`: the JSON of whatever the pages are of. The position is the query's.
-duro_code duro__page_token_write(duro_runtime *rt, duro_buf *b, const duro_list_query *q, duro_str scope,
-                                 duro_error **err);
+duro_code duro__page_token_write(duro_runtime *rt, duro_buf *b, const duro_list_query *q,
+                                 duro_str scope, duro_error **err);
 // Sets the query's position; its text lives in the arena. Errors: invalid_argument, storage.
 duro_code duro__page_token_read(duro_runtime *rt, duro_str token, duro_str scope, duro_arena *arena,
                                 duro_list_query *q, duro_error **err);

@@ -14,7 +14,8 @@ static bool tag_readable(duro_json_reader *r) {
   for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
     if (duro_str_equal(r->text, plain[i])) return duro_json_next(r) == DURO_JSON_END_OBJECT;
   }
-  bool bytes = duro_str_equal(r->text, DURO_STR("bytes")) || duro_str_equal(r->text, DURO_STR("codec"));
+  bool bytes =
+      duro_str_equal(r->text, DURO_STR("bytes")) || duro_str_equal(r->text, DURO_STR("codec"));
   if (!bytes && !duro_str_equal(r->text, DURO_STR("raised"))) return false;
   if (duro_json_next(r) != DURO_JSON_KEY) return false;
   if (!bytes) return duro_str_equal(r->text, DURO_STR("error")); // its object is read on
@@ -32,8 +33,8 @@ bool duro__payload_readable(duro_str json) {
   duro_json_open(&r, json);
   while ((type = duro_json_next(&r)) != DURO_JSON_END) {
     if (type == DURO_JSON_ERROR) return false;
-    if (type == DURO_JSON_KEY && before == DURO_JSON_BEGIN_OBJECT && duro_str_equal(r.text, tag_key) &&
-        !tag_readable(&r)) {
+    if (type == DURO_JSON_KEY && before == DURO_JSON_BEGIN_OBJECT &&
+        duro_str_equal(r.text, tag_key) && !tag_readable(&r)) {
       return false;
     }
     before = type;
@@ -50,7 +51,8 @@ static bool next_step(duro_str *path, duro_arena *arena, duro_str *step) {
   if (!out) return false;
   size_t n = 0, at = 0;
   for (; at < path->n && path->p[at] != '.'; at++) {
-    bool escape = path->p[at] == '\\' && at + 1 < path->n && (path->p[at + 1] == '.' || path->p[at + 1] == '\\');
+    bool escape = path->p[at] == '\\' && at + 1 < path->n &&
+                  (path->p[at + 1] == '.' || path->p[at + 1] == '\\');
     if (escape) at++;
     out[n++] = path->p[at];
   }

@@ -62,7 +62,8 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
 }
 
 bool duro__stalls(duro_code code) {
-  return code == DURO_NOT_REGISTERED || code == DURO_NONDETERMINISM || code == DURO_CORRUPT;
+  return code == DURO_NOT_REGISTERED || code == DURO_NONDETERMINISM || code == DURO_CORRUPT ||
+         code == DURO_UNSUPPORTED; // a payload that only another host can read (a codec)
 }
 
 void duro__instance_stall_lost(duro_runtime *rt, duro__instance *i, const duro__open *o) {

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "replay/conceal.h"
 #include "runtime/internal.h"
 
 typedef struct duro__pool pool;
@@ -64,7 +65,7 @@ struct duro__pool {
   duro_runtime *rt; // NULL: closed
   int users;        // the runtime, and each thread
   duro_work *todo_head, *todo_tail, *all;
-  size_t todo_count, idle;
+  size_t todo_count, idle, busy; // works that wait; threads without one, and with one
   note *notes_head, *notes_tail;
   size_t note_count;
   DURO__VEC(thread *) threads;
@@ -110,8 +111,7 @@ static void put(char **at, duro_str s, duro_str *out) {
   *at += s.n + 1;
 }
 
-static duro_work *work_new(pool *p, duro_job *job, duro_str call) {
-  const duro_job_info *info = duro_job_get_info(job);
+static duro_work *work_new(pool *p, duro_job *job, const duro_job_info *info, duro_str call) {
   size_t size = info->instance_id.n + info->name.n + info->activity_id.n + info->input.n +
                 info->heartbeat_details.n + call.n + 6;
   duro_work *w = calloc(1, sizeof *w + size);
@@ -232,9 +232,11 @@ static void run(pool *p, void **state, duro_work *w) {
 static void work_off(pool *p, void **state, duro_work *w) {
   dequeue(p, w);
   add_note(p, &w->begun);
+  p->busy++;
   uv_mutex_unlock(&p->lock);
   run(p, state, w);
   uv_mutex_lock(&p->lock);
+  p->busy--;
   if (p->rt) {
     add_note(p, &w->done);
   } else { // left behind: nobody will take it
@@ -291,6 +293,20 @@ static duro_code add_thread(pool *p, duro_error **err) {
 
 // --- The loop's side ---
 
+// A thread gets payloads in plain, since it has none of the host's means to reveal them.
+static duro_code plain_work_new(pool *p, duro_job *job, duro_str call, duro_work **out,
+                                duro_error **err) {
+  duro_job_info info = *duro_job_get_info(job);
+  duro_buf input = {0}, details = {0};
+  const duro_program_ops *ops = p->host.programs;
+  duro_code code = duro__reveal(ops, p->host.user, &info.input, &input, err);
+  if (!code) code = duro__reveal(ops, p->host.user, &info.heartbeat_details, &details, err);
+  if (!code && !(*out = work_new(p, job, &info, call))) code = duro_fail_oom(err);
+  duro_buf_free(&input);
+  duro_buf_free(&details);
+  return code;
+}
+
 DURO_EXPORT duro_code duro_job_offload(duro_job *job, duro_str call, duro_error **err) {
   duro_runtime *rt = job->rt;
   if (!rt->host.thread_run || !rt->host.thread_begin || !rt->host.thread_end) {
@@ -298,9 +314,9 @@ DURO_EXPORT duro_code duro_job_offload(duro_job *job, duro_str call, duro_error 
   }
   if (!rt->pool) rt->pool = pool_new(rt);
   pool *p = rt->pool;
-  duro_work *w = p ? work_new(p, job, call) : NULL;
-  if (!w) return duro_fail_oom(err);
-  duro_code code = DURO_OK;
+  duro_work *w = NULL;
+  duro_code code = p ? plain_work_new(p, job, call, &w, err) : duro_fail_oom(err);
+  if (code) return code;
   uv_mutex_lock(&p->lock);
   enqueue(p, w);
   if (p->idle < p->todo_count && p->threads.count < (size_t)rt->options.worker_threads) {
@@ -401,6 +417,15 @@ bool duro__threads_collect(duro_runtime *rt) {
   bool any = count > 0;
   for (note *n; count > 0 && (n = take_note(p)); count--) take(rt, n);
   return any;
+}
+
+size_t duro__threads_stuck(const duro_runtime *rt) {
+  pool *p = rt->pool;
+  if (!p) return 0;
+  uv_mutex_lock(&p->lock);
+  size_t stuck = p->busy >= (size_t)rt->options.worker_threads ? p->todo_count : 0;
+  uv_mutex_unlock(&p->lock);
+  return stuck;
 }
 
 bool duro__threads_cancel(duro_job *job) {

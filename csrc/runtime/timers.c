@@ -4,7 +4,8 @@
 // by a sweep that loads page after page as long as there is room.
 #include "runtime/internal.h"
 
-#define SWEEP_PAGE 256
+#define SWEEP_PAGE     256
+#define SWEEP_AGAIN_NS UINT64_C(1000000000)
 
 // --- The heap ---
 
@@ -197,6 +198,11 @@ static bool can_run_here(const duro_runtime *rt, const duro_instance_row *row) {
   return row->vm == DURO_VM_ANY || row->vm == rt->options.vm || rt->options.any_vm;
 }
 
+// The store fails: no turns, and no sweeping, before it has had the time to recover.
+static void let_store_rest(duro_runtime *rt) {
+  if (!rt->resume_ns) rt->resume_ns = duro_clock_monotonic_ns() + SWEEP_AGAIN_NS;
+}
+
 static void sweep_load(duro_runtime *rt, const duro_instance_row *row) {
   if (!can_run_here(rt, row) || duro__live_by_key(rt, row->key)) return;
   duro__instance *i = NULL;
@@ -208,7 +214,7 @@ static void sweep_load(duro_runtime *rt, const duro_instance_row *row) {
               err ? err->message : "");
     int64_t *again = duro__vec_push(&rt->reload);
     if (again) *again = row->key;
-    if (!rt->resume_ns) rt->resume_ns = duro_clock_monotonic_ns() + UINT64_C(1000000000);
+    let_store_rest(rt);
   }
   duro_error_free(err);
 }
@@ -235,7 +241,7 @@ bool duro__sweep_step(duro_runtime *rt) {
     duro__log(rt, "error", "due instances could not be read: %s", err ? err->message : "");
     duro_error_free(err);
     duro_arena_free(&arena);
-    sweep_over(rt, duro__now(rt) + 1000);
+    let_store_rest(rt); // and then from the same place
     return false;
   }
   for (size_t k = 0; k < rows.count; k++) sweep_load(rt, &rows.items[k]);

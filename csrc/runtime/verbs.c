@@ -39,6 +39,8 @@ const duro__call_verb duro__verbs[] = {
     {"registered", duro__verb_registered, false},
     {"details", duro__verb_details, false},
     {"statistics", duro__verb_statistics, false},
+    {"dependencies", duro__verb_dependencies, false},
+    {"why", duro__verb_why, false},
     {"history", duro__verb_history, false},
     {"export", duro__verb_export, false},
     {"kv", duro__verb_kv, false},

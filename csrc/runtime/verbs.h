@@ -34,6 +34,8 @@
 //                                            -> {instances:[...], next_page_token?, total_count?}
 //   search_instances   {filter?, limit?, text?, input? {path: value}, output?}  -> as list_instances
 //   details statistics {id}                  -> as API.md 6.2
+//   dependencies       {id, depth?}          -> as API.md 6.2
+//   why                {id}                  -> {state, reason, since?, suggestion}
 //   bulk_status        [ids]                 -> [ {instance_id, status, output?, error?}, ... ]
 //   history            {id, execution?, kinds?, since_event?, order?, page_size?, page_token?}
 //                                            -> {events:[...], next_page_token?}

@@ -1,7 +1,7 @@
 // verbs_bulk.c: commands and events for many instances.
 //
-// Each becomes a message in the open batch: a turn of that batch takes it, or the batch stores it as a row
-// (must_keep), so all of them are durable together. To add a command: a row in `commands` and a verb.
+// Each becomes a message, and the turns that take them run at once, in the open batch, which is then stored
+// as one; where no turn can run now (a suspended instance), the batch stores the message as a row. To add a command: a row in `commands` and a verb.
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
 #include "runtime/bulk.h"
@@ -30,6 +30,7 @@ static void act_command(duro_runtime *rt, duro__bulk *b) {
     duro__bulk_add_id(&b->done, b->ids[n]);
     if (!b->dry_run && !tell(rt, i, &e)) break;
   }
+  if (!b->dry_run) duro__turns_now(rt);
   duro__bulk_answer(rt, b, NULL);
 }
 
@@ -48,7 +49,8 @@ COMMAND(resume_instances, "resumed_instances", DURO_EVENT_RESUMED)
 // Somebody in it waits for such an event, and no earlier one is on its way to that wait.
 static bool is_awaited(duro__instance *i, duro_str name) {
   if (!i->exec) return false;
-  for (duro__open *o = duro__exec_open_next(i->exec, 0); o; o = duro__exec_open_next(i->exec, o->id)) {
+  for (duro__open *o = duro__exec_open_next(i->exec, 0); o;
+       o = duro__exec_open_next(i->exec, o->id)) {
     if (o->kind == DURO__OPEN_WAIT && !o->bound_event && duro_str_equal(o->name, name)) return true;
   }
   return false;
@@ -57,8 +59,8 @@ static bool is_awaited(duro__instance *i, duro_str name) {
 static void act_raise(duro_runtime *rt, duro__bulk *b) {
   duro_arena *arena = &b->finder->arena;
   duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED};
-  if (!duro__arg_id(b->request, b->finder->args, "event_name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena,
-                    &e.name) ||
+  if (!duro__arg_id(b->request, b->finder->args, "event_name", DURO__REQUIRED, DURO_MAX_NAME_BYTES,
+                    arena, &e.name) ||
       !duro__arg_payload(b->request, b->finder->args, "event_data", &e.input)) {
     return;
   }
@@ -68,6 +70,7 @@ static void act_raise(duro_runtime *rt, duro__bulk *b) {
     duro__bulk_add_id(is_awaited(i, e.name) ? &b->done : &b->third, b->ids[n]);
     if (!b->dry_run && !tell(rt, i, &e)) break;
   }
+  if (!b->dry_run) duro__turns_now(rt);
   duro__bulk_answer(rt, b, "no_subscription_instances");
 }
 

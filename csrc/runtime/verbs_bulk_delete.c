@@ -7,6 +7,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/bulk.h"
+#include "runtime/shown.h"
 #include "runtime/trees.h"
 
 typedef struct forest {
@@ -23,7 +24,9 @@ static void forest_free(forest *f) {
 // Nothing of the tree, and not its parent, is still at work.
 static bool may_go(duro_runtime *rt, duro__bulk *b, const duro__tree *t, duro_str id) {
   duro_error *err = NULL;
-  duro_code code = duro_json_member_bool(b->finder->args, "force", false) ? DURO_OK : duro__tree_idle(rt, t, &err);
+  duro_code code = duro_json_member_bool(b->finder->args, "force", false)
+                       ? DURO_OK
+                       : duro__tree_idle(rt, t, &err);
   if (code) duro__bulk_failed(b, id, code, err);
   return !code;
 }
@@ -31,7 +34,8 @@ static bool may_go(duro_runtime *rt, duro__bulk *b, const duro__tree *t, duro_st
 static bool add_tree(duro_runtime *rt, duro__bulk *b, forest *f, duro_str id) {
   duro__tree tree;
   duro_error *err = NULL;
-  duro_code code = duro__tree_load(rt, id, &tree, &err);
+  duro_code code = duro__action_allowed(b->request, id, &err);
+  if (!code) code = duro__tree_load(rt, id, &tree, &err);
   if (code) {
     if (code == DURO_NOT_FOUND) duro_fail(&err, code, "no instance '%.*s'", DURO_FMT(id));
     duro__bulk_failed(b, id, code, err);
@@ -95,7 +99,8 @@ static void again(duro_runtime *rt, duro__bulk *b) {
   duro_buf_add_str(&args, duro_buf_str(&ids));
   duro_buf_add_char(&args, ']');
   duro__add_int_member(&args, "matched", b->total);
-  if (duro_json_member_bool(b->finder->args, "force", false)) duro_buf_add_lit(&args, ",\"force\":true");
+  if (duro_json_member_bool(b->finder->args, "force", false))
+    duro_buf_add_lit(&args, ",\"force\":true");
   duro_buf_add_char(&args, '}');
   if (args.oom || ids.oom)
     duro__fail_memory(b->request);

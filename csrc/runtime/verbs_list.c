@@ -10,8 +10,8 @@
 // --- list_instances ---
 
 // From 1 to max_list_instances.
-static bool arg_limit(duro_runtime *rt, duro_request *r, duro_str args, const char *key, int64_t otherwise,
-                      size_t *out) {
+static bool arg_limit(duro_runtime *rt, duro_request *r, duro_str args, const char *key,
+                      int64_t otherwise, size_t *out) {
   int64_t most = rt->options.max_list_instances, limit;
   if (otherwise > most) otherwise = most;
   if (!duro__arg_int(r, args, key, otherwise, 1, &limit)) return false;
@@ -67,7 +67,8 @@ static bool arg_word(duro_request *r, duro_str args, const char *key, const char
 }
 
 static bool arg_order(duro_request *r, duro__finder *s) {
-  static const char *const orders[] = {"created_at", "updated_at", "instance_id", "orchestration_name", NULL};
+  static const char *const orders[] = {"created_at", "updated_at", "instance_id",
+                                       "orchestration_name", NULL};
   static const char *const directions[] = {"desc", "asc", NULL};
   int order_by = DURO_BY_CREATED, ascending = 0;
   bool fine = arg_word(r, s->args, "order_by", orders, &order_by) &&
@@ -85,10 +86,12 @@ static duro_str page_scope(duro_str args) {
 
 static bool arg_position(duro_runtime *rt, duro_request *r, duro__finder *s) {
   duro_str token;
-  if (!duro__arg_text(r, s->args, "page_token", DURO_MAX_REASON_BYTES, &s->arena, &token)) return false;
+  if (!duro__arg_text(r, s->args, "page_token", DURO_MAX_REASON_BYTES, &s->arena, &token))
+    return false;
   if (!token.p) return true;
   duro_error *err = NULL;
-  duro_code code = duro__page_token_read(rt, token, page_scope(s->args), &s->arena, &s->query, &err);
+  duro_code code =
+      duro__page_token_read(rt, token, page_scope(s->args), &s->arena, &s->query, &err);
   if (code) duro__fail_with(r, code, err);
   return !code;
 }

@@ -54,8 +54,8 @@ static void step_run(duro_runtime *rt, duro__command *c) {
   prune *p = s->prune;
   for (size_t i = 0; i < s->count && !c->code; i++) {
     int64_t executions = 0, events = 0;
-    c->code = duro__store_prune(rt->store, p->epoch, s->keys[i], p->keep_last, p->completed_before_ms,
-                                &executions, &events, &c->error);
+    c->code = duro__store_prune(rt->store, p->epoch, s->keys[i], p->keep_last,
+                                p->completed_before_ms, &executions, &events, &c->error);
     if (c->code) break;
     p->instances += executions > 0;
     p->executions += executions;

@@ -5,6 +5,7 @@
 // thrown away again.
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/replay_aside.h"
 
 typedef struct question {
   duro_str id, what, args;
@@ -74,30 +75,6 @@ static void ask_live(duro_runtime *rt, duro_request *r, duro__instance *i, const
 
 // --- Finished ---
 
-static duro_code rebuild(duro_runtime *rt, const duro_instance_row *row, const duro_events *events,
-                         duro__code *code, duro__exec **out, duro_error **err) {
-  duro__exec_config config = {
-      .program = rt->host.programs, .host = rt->host.user, .code = code->handle};
-  duro__mismatch mismatch = {0};
-  duro__exec *x = duro__exec_new(&config, row->id, row->execution_id);
-  if (!x) return duro_fail_oom(err);
-  duro_code problem = duro__exec_replay(x, events, &mismatch, err);
-  if (!problem && !duro__exec_program(x) && events->count > 1) { // stop it just before its end
-    int64_t before_end = events->items[events->count - 1].id - 1;
-    problem = duro__exec_replay_to(x, events, before_end, &mismatch, err);
-  }
-  if (problem == DURO_NONDETERMINISM) {
-    duro_fail(err, problem, "the code departs from the history of instance '%.*s' at event %lld",
-              DURO_FMT(row->id), (long long)mismatch.event_id);
-  }
-  duro__mismatch_free(&mismatch);
-  if (problem)
-    duro__exec_free(x);
-  else
-    *out = x;
-  return problem;
-}
-
 static void ask_finished(duro_runtime *rt, duro_request *r, const question *q, duro_arena *arena) {
   duro_instance_row row;
   duro_events events;
@@ -111,11 +88,19 @@ static void ask_finished(duro_runtime *rt, duro_request *r, const question *q, d
   }
   if (!duro__read_events(rt, r, row.key, row.execution_id, arena, &events)) return;
   duro__exec *x = NULL;
+  duro__mismatch mismatch = {0};
   duro_error *err = NULL;
+  duro__aside aside = {.host = &rt->host,
+                       .code = code->handle,
+                       .instance_id = row.id,
+                       .execution_id = row.execution_id,
+                       .events = &events,
+                       .stands = true};
   code->users++; // the query may replace the code
-  duro_code problem = rebuild(rt, &row, &events, code, &x, &err);
+  duro_code problem = duro__replay_aside(&aside, &x, &mismatch, &err);
   if (!problem) problem = inspect(rt, x, q, &r->answer, &err);
-  if (x) duro__exec_free(x);
+  duro__mismatch_free(&mismatch);
+  duro__exec_free(x);
   duro__code_release(rt, code);
   if (problem)
     duro__fail_with(r, problem, err);

@@ -34,10 +34,12 @@ static bool arg_paths(duro_request *r, duro__finder *s, const char *key, wanted 
   duro_json_reader reader;
   duro_json_open(&reader, object);
   if (duro_json_next(&reader) != DURO_JSON_BEGIN_OBJECT) {
-    duro__request_fail(r, DURO_INVALID_ARGUMENT, "the argument '%s' must be an object of paths", key);
+    duro__request_fail(r, DURO_INVALID_ARGUMENT, "the argument '%s' must be an object of paths",
+                       key);
     return false;
   }
-  out->items = duro_arena_alloc(&s->arena, object.n / 4 * sizeof *out->items); // {"a":1 has six bytes
+  out->items =
+      duro_arena_alloc(&s->arena, object.n / 4 * sizeof *out->items); // {"a":1 has six bytes
   while (out->items && duro_json_next(&reader) == DURO_JSON_KEY) {
     wanted_value *item = &out->items[out->count++];
     item->path = duro__payload_key(&reader, &s->arena);
@@ -69,7 +71,8 @@ static duro_str input_of(const duro_texts *texts, duro_arena *scratch) {
   duro_str first;
   if (!texts->count) return DURO_NONE;
   duro_json_open(&reader, texts->items[0]);
-  if (duro_json_next(&reader) != DURO_JSON_BEGIN_ARRAY || !duro_json_skip(&reader, &first)) return DURO_NONE;
+  if (duro_json_next(&reader) != DURO_JSON_BEGIN_ARRAY || !duro_json_skip(&reader, &first))
+    return DURO_NONE;
   size_t n = (size_t)(reader.at - texts->items[0].p);
   char *alone = duro_arena_alloc(scratch, n + 1);
   if (!alone) return DURO_NONE;
@@ -108,7 +111,8 @@ static duro_code read_input(duro_runtime *rt, const duro_instance_row *row, duro
   duro_code code = DURO_OK;
   *out = DURO_NONE;
   if (row->status == DURO_STATUS_PENDING) return pending_input(rt, row->key, scratch, out, err);
-  if (row->execution_id > 1) code = duro__store_executions(rt->store, row->key, scratch, &past, &count, err);
+  if (row->execution_id > 1)
+    code = duro__store_executions(rt->store, row->key, scratch, &past, &count, err);
   if (!code && count) first = past[0].execution_id;
   if (!code) code = duro__store_history(rt->store, row->key, first, scratch, &texts, err);
   if (!code) *out = input_of(&texts, scratch);
@@ -117,11 +121,12 @@ static duro_code read_input(duro_runtime *rt, const duro_instance_row *row, duro
 
 static duro_code fail_hidden(const duro_instance_row *row, duro_error **err) {
   return duro_fail(err, DURO_UNSUPPORTED,
-                   "the payloads of instance '%.*s' are behind a codec and cannot be searched", DURO_FMT(row->id));
+                   "the payloads of instance '%.*s' are behind a codec and cannot be searched",
+                   DURO_FMT(row->id));
 }
 
-static duro_code matches(duro_runtime *rt, duro__finder *s, const duro_instance_row *row, duro_arena *scratch,
-                         bool *yes, duro_error **err) {
+static duro_code matches(duro_runtime *rt, duro__finder *s, const duro_instance_row *row,
+                         duro_arena *scratch, bool *yes, duro_error **err) {
   const search *w = s->user;
   duro_str input = DURO_NONE;
   if (duro__payload_hidden(row->output)) return fail_hidden(row, err);
@@ -130,7 +135,8 @@ static duro_code matches(duro_runtime *rt, duro__finder *s, const duro_instance_
   bool in_output = w->text.p && duro__payload_contains(row->output, w->text, scratch);
   if (w->input.count || (w->text.p && !in_output)) {
     duro_code code = read_input(rt, row, scratch, &input, err);
-    if (code == DURO_NOT_FOUND || code == DURO_CORRUPT) { // deleted meanwhile, or unreadable: no match
+    if (code == DURO_NOT_FOUND ||
+        code == DURO_CORRUPT) { // deleted meanwhile, or unreadable: no match
       duro_error_free(*err);
       *err = NULL;
     } else if (code) {

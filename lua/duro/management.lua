@@ -20,8 +20,8 @@ local ID = { "id", "id" }
 
 -- Calls of API.md that are known and not built yet: they answer unsupported.
 local LATER = {
-  "dependencies",     "provider_diagnostics", "queue_metrics", "orchestration_metrics", "prometheus", "query_instances",
-  "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances", "why", "at",
+  "provider_diagnostics", "queue_metrics", "orchestration_metrics", "prometheus", "query_instances",
+  "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances", "at",
   "check", "retry_failed", "with_context", "audit", "capabilities",
 }
 for _, name in ipairs(LATER) do calls.define_unsupported(methods, name) end
@@ -43,6 +43,25 @@ calls.define(methods, {
   result = rows.counts,
   returns = "{total_activities_scheduled, ..., turns, replays}",
   doc = "What an instance has done so far, in numbers.",
+})
+
+calls.define(methods, {
+  "dependencies",
+  params = { ID },
+  options = options.spec("dependencies", {
+    { "depth", "integer", min = 0, max = 90, doc = "levels of children to list; all are counted" },
+  }),
+  result = rows.dependencies,
+  returns = "{root_instance, parent?, children, total_descendants}",
+  doc = "Whose child an instance is, and the tree of what it has started.",
+})
+
+calls.define(methods, {
+  "why",
+  params = { ID },
+  result = rows.why,
+  returns = "{state, reason, since?, suggestion}",
+  doc = "Why nothing happens with an instance, and what would help.",
 })
 
 calls.define(methods, {

@@ -253,6 +253,60 @@ function rows.details(answer)
 end
 
 
+-- --- Trees ---
+
+local Tree = {}
+
+
+local function add_branches(lines, children, indent)
+  for i, row in ipairs(children) do
+    local last = i == #children
+    local more = row.child_count > 0 and not row.children and (", %d children"):format(row.child_count) or ""
+    lines[#lines + 1] = ("%s%s '%s' (%s) is %s%s"):format(indent, last and "`-" or "|-", row.instance_id,
+      row.orchestration_name, row.status, more)
+    add_branches(lines, row.children or {}, indent .. (last and "   " or "|  "))
+  end
+end
+
+
+function Tree:__tostring()
+  local lines, indent = {}, ""
+  if self.parent then
+    if self.root_instance ~= self.parent.instance_id then
+      lines[1] = ("'%s' (the root)"):format(self.root_instance)
+    end
+    lines[#lines + 1] = ("'%s' (%s) is %s"):format(self.parent.instance_id, self.parent.orchestration_name,
+      self.parent.status)
+    indent = "   "
+  end
+  lines[#lines + 1] = ("%s'%s', %d below it"):format(self.parent and "`- " or "", self.instance_id,
+    self.total_descendants)
+  add_branches(lines, self.children, indent)
+  return table.concat(lines, "\n")
+end
+
+
+function rows.dependencies(answer)
+  return setmetatable(answer, Tree)
+end
+
+
+-- --- Why nothing happens ---
+
+local Why = {}
+
+
+function Why:__tostring()
+  local since = self.since and (" (since %s)"):format(time_text(self.since)) or ""
+  return ("%s: %s%s\n-> %s"):format(self.state, self.reason, since, self.suggestion or "nothing is to be done")
+end
+
+
+function rows.why(answer)
+  return setmetatable(answer, Why)
+end
+
+
 -- --- Histories ---
 
 local Events = {}

@@ -280,6 +280,36 @@ TEST(a_list_of_everything_walks_the_index_of_its_order) {
   tear_down();
 }
 
+// A count reads what its filter's index holds, and no more than the list it counts.
+TEST(a_count_uses_an_index_of_its_filter) {
+  static const char *const allowed[] = {"json_each", "l", "(subquery", NULL};
+  if (!set_up(400)) return;
+  duro_buf plan = {0};
+  for (size_t i = 0; i < sizeof expectations / sizeof expectations[0]; i++) {
+    duro_list_query q = query_of(&expectations[i], DURO_BY_CREATED, false, false);
+    duro_arena arena = {0};
+    duro_instance_rows rows = {0};
+    int64_t count = -1;
+    q.limit = 1000;
+    if (ok(duro_store_sqlite.list(store, &q, &arena, &rows, &err)) &&
+        ok(duro_store_sqlite.count(store, &q.filter, 1000, &count, &err))) {
+      CHECK_INT(count, rows.count);
+      explain(last_list(), &plan);
+      bool of_ids = q.filter.id_count > 0;
+      if (!CHECK(scans_nothing(plan.p, of_ids ? allowed : &allowed[2]))) {
+        show(expectations[i].what, last_list(), plan.p);
+      }
+      if (rows.count > 1) {
+        ok(duro_store_sqlite.count(store, &q.filter, 1, &count, &err));
+        CHECK_INT(count, 1);
+      }
+    }
+    duro_arena_free(&arena);
+  }
+  duro_buf_free(&plan);
+  tear_down();
+}
+
 // A filter that nearly everything matches is not sorted: its order is walked.
 TEST(a_large_match_in_another_order_is_walked) {
   if (!set_up(400)) return;

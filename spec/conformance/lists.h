@@ -307,12 +307,15 @@ static const duro_instance_row *model_row(const model *m, int64_t key) {
   return NULL;
 }
 
-// Reads all pages and checks that they hold each wanted row once, in order, and no other.
+// Reads all pages and checks that they hold each wanted row once, in order, and no other; and the count.
 static void check_pages(fixture *f, const model *m, duro_list_query q) {
   bool seen[LISTED] = {false};
   size_t total = 0, got = 0;
   duro_instance_row last = {0};
   for (size_t i = 0; i < m->count; i++) total += wanted(&q.filter, &m->rows[i]);
+  int64_t counted = -1;
+  if (!OK(f, duro__store_count(f->s, &q.filter, INT64_MAX, &counted, &f->err))) return;
+  CHECK_INT(counted, total);
   for (bool more = true; more;) {
     duro_instance_rows page;
     if (!OK(f, duro__store_list(f->s, &q, &f->arena, &page, &f->err))) return;

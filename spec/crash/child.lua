@@ -83,6 +83,12 @@ function child.open(options)
 end
 
 
+--- Has everything folded that is stored: this list needs the projection.
+function child.fold(rt)
+  return assert(rt:list_instances { waiting_on = "event" })
+end
+
+
 --- Turns the loop until `condition` gives something.
 function child.until_true(rt, condition, what)
   local deadline = os.time() + DEADLINE_SECONDS

@@ -178,9 +178,11 @@ describe("a process killed while it folds", function()
   local BODY = script [[
     for i = 1, 6 do child.start(rt, "sequence", "s" .. i, 3) end
     child.start(rt, "waiter", "waiter")
-    child.until_true(rt, function() return #rt:list_instances { status = "completed" } == 6 end)
-    rt:raise_event("waiter", "go", 1, { dedup_id = "go" })
-    child.finish(rt, { "s1", "s2", "s3", "s4", "s5", "s6", "waiter" })
+    child.finish(rt, { "s1", "s2", "s3", "s4", "s5", "s6" })
+    child.fold(rt)
+    child.raise_safely(rt, "waiter", 1, "go")
+    child.finish(rt, { "waiter" })
+    child.fold(rt)
   ]]
 
   for _, moment in ipairs {
@@ -252,7 +254,7 @@ describe("numbers that were given out", function()
       child.finish(rt, { id })
       local ended = rt:now()
       child.until_true(rt, function() return rt:now() > ended + 0.001 end)
-      rt:list_instances {} -- folds, and trims what is older than now
+      child.fold(rt) -- and trims what is older than now
     ]], "{ feed_retention = 0.001 }")
     for _ = 1, 2 do
       local run = scene:run(body, { fault = "kill after commit 1 DELETE FROM journal" })

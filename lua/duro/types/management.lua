@@ -158,6 +158,41 @@ function Runtime:details(id) end
 ---@return duro.Statistics?, duro.Error?
 function Runtime:statistics(id) end
 
+---@class duro.Relative
+---@field instance_id string
+---@field orchestration_name string
+---@field status duro.Status
+---@field child_count integer
+---@field children? duro.Relative[] absent below `depth`
+
+---@class duro.Dependencies prints as a tree
+---@field instance_id string the one that was asked for
+---@field root_instance string the id at the top of the whole tree
+---@field parent? duro.Relative
+---@field children duro.Relative[]
+---@field total_descendants integer all of them, at any depth
+
+---@class duro.DependenciesOptions
+---@field depth? integer levels of children to list, at most 90; all are counted
+
+---Detached instances are roots of their own. Errors: not_found. context: anywhere.
+---@param id string
+---@param options? duro.DependenciesOptions
+---@return duro.Dependencies?, duro.Error?
+function Runtime:dependencies(id, options) end
+
+---@class duro.Why prints as a sentence
+---@field state "waiting"|"running"|"activity_running"|"backing_off"|"not_registered"|"unserved_queue"|"pending"|"suspended"|"stalled"|"foreign_vm"|"storage"|"no_owner"|"stuck"|"finished"|"not_found"
+---@field reason string a sentence: the most pressing thing first, then the others
+---@field since? duro.Time
+---@field suggestion string what would help
+
+---Why nothing happens with an instance: the state of an unknown id is "not_found". Nothing is touched.
+---context: anywhere.
+---@param id string
+---@return duro.Why?, duro.Error?
+function Runtime:why(id) end
+
 ---@class duro.HistoryOptions
 ---@field instance string the id
 ---@field execution? integer default: the latest

@@ -154,10 +154,12 @@ describe("a codec", function()
   it("covers worker threads, which get and give plain values", function()
     local path = runtimes.path()
     local rt = open(path, scrambler.pair(), { clock = "system" })
-    rt:activity("echo", { thread = true, module = "spec.support.thread_activities" })
-    rt:activity("fails", { thread = true, module = "spec.support.thread_activities" })
+    for _, name in ipairs { "echo", "fail", "beat_and_fail" } do
+      rt:activity(name, { thread = true, module = "spec.support.thread_activities", replace = true })
+    end
     local output, err = runtimes.run(rt, function(ctx, input)
-      local _, thrown = pcall(ctx.activity, ctx, "fails", { SECRET })
+      local _, thrown = pcall(ctx.activity, ctx, "fail", { code = "odd", message = "x", data = { SECRET } })
+      pcall(ctx.activity, ctx, "beat_and_fail", { SECRET }, { retry = { max_attempts = 2, initial = 0 } })
       return { ctx:activity("echo", input), thrown.code, thrown.data }
     end, { SECRET })
     assert.same({ { SECRET }, "odd", { SECRET } }, output, err)

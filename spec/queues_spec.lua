@@ -105,10 +105,10 @@ describe("a task queue", function()
         return ctx.attempt
       end)
       local before = rt:now()
-      assert.equal("one", start(rt, "flaky", nil, { retry = { initial = 100, backoff = "fixed" } }))
+      assert.equal("one", start(rt, "flaky", nil, { retry = { initial = 20, backoff = "fixed" } }))
       assert(rt:advance("1h"))
       assert.equal(3, rt:wait("one", 10))
-      assert.equal(200, rt:history({ instance = "one" }).events[5].timestamp - before)
+      assert.equal(40, rt:history({ instance = "one" }).events[5].timestamp - before)
       assert.is_nil(next(ids, next(ids)))
     end)
 
@@ -386,13 +386,13 @@ describe("a task queue", function()
 
     it("gives its jobs to another, and the attempt counts as lost, not as used", function()
       local rt = owner()
-      local first = worker(SLOW:gsub("%%q", "'first'"))
+      local first = worker((SLOW:gsub("%%q", "'first'")))
       start(rt, "slow", nil, { heartbeat_timeout = "1m" })
       logged(rt, "first begins attempt 1")
       runtimes.until_true(rt, function() return #rt:history({ instance = "one" }).events == 2 end)
       for _ = 1, 20 do rt:step(0.02) end -- so that its heartbeat is written
       kill(first)
-      worker(SLOW:gsub("%%q", "'second'"))
+      worker((SLOW:gsub("%%q", "'second'")))
       assert.same({ "second", 1, { from = "first" } }, rt:wait("one", 20))
       assert.same({ "orchestration_started one", "activity_scheduled slow", "activity_retry_scheduled",
         "activity_completed", "orchestration_completed" }, runtimes.kinds(rt, "one"))

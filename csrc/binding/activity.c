@@ -216,8 +216,12 @@ static int defer(lua_State *L) {
   duro_buf token = {0};
   duro_error *err = NULL;
   duro__entry entry = duro__rt_enter(L, rt, "defer");
-  duro_code code = duro_job_defer(a->job, &token, &err);
-  if (!code) duro__attempt_end(a);
+  duro_job *job = a->job;
+  duro_code code = duro_job_defer(job, &token, &err);
+  if (!code) {
+    duro__attempt_end(a);
+    duro_job_complete(job, DURO_NONE); // recorded as deferred: nobody else ends it
+  }
   duro__rt_leave(rt, entry);
   if (code) {
     duro_buf_free(&token);

@@ -78,6 +78,9 @@ duro_code duro__codec_conceal(void *host, duro_str payload, duro_buf *stored, du
 duro_code duro__codec_reveal(void *host, duro_str stored, duro_buf *payload, duro_error **err);
 void duro__codec_init(lua_State *L, duro__host *h);
 
+// --- replay.c ---
+void duro__replay_init(lua_State *L, duro__host *h); // core.replay, core.json_fields
+
 // --- request.c ---
 void duro__request_init(lua_State *L, duro__host *h);
 int duro__request_call(lua_State *L); // rt:call

@@ -82,8 +82,7 @@ char duro_event_kind_group(duro_event_kind kind); // 'A', 'C' or 'T'
   X(dedup_id, "dedup_id", TEXT, "dedup_id")                                                        \
   X(carry, "carry", JSON, "carry")                 /* started: mailbox, kv ... of the last execution */ \
   X(lost, "lost", BOOL, "lost")                    /* a retry because the process died */          \
-  X(heartbeat, "heartbeat", JSON, "heartbeat_details") /* a retry: what the attempt told last */   \
-  X(hash, "hash", TEXT, "hash")                    /* of the plain input, when a codec hides it */
+  X(heartbeat, "heartbeat", JSON, "heartbeat_details") /* a retry: what the attempt told last */
 
 typedef struct duro_event {
   int64_t id; // 1, 2, ... within its execution

@@ -487,6 +487,7 @@ void duro__fold_turn(duro_runtime *rt); // starts folding when it is time
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *open); // after its commit
 void duro__jobs_registered(duro_runtime *rt); // an activity was registered: who waited for it?
 void duro__job_cancel(duro_runtime *rt, duro_job *job);
+bool duro__is_result(const duro_message *m, const duro__open *o); // of the attempt that is next, or runs
 void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task);
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i);  // its instance leaves memory
 void duro__jobs_attach(duro_runtime *rt, duro__instance *i);  // and comes back: finds its running ones

@@ -276,11 +276,19 @@ void duro__jobs_registered(duro_runtime *rt) {
   if (count) duro__sweep_start(rt, -1); // those that were evicted meanwhile
 }
 
+bool duro__is_result(const duro_message *m, const duro__open *o) {
+  return m->event.source == o->id && m->event.attempt == o->attempt &&
+         (m->event.kind == DURO_EVENT_ACTIVITY_COMPLETED ||
+          m->event.kind == DURO_EVENT_ACTIVITY_FAILED);
+}
+
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
   if (o->queue.p) {
     duro__queue_start(rt, i, o);
     return;
   }
+  duro_job *earlier = o->runtime;
+  if (earlier && earlier->info.attempt != o->attempt) duro__job_cancel(rt, earlier);
   if (o->runtime) return;
   if (o->lost_in_a_row >= rt->options.max_lost_attempts) {
     duro__instance_stall_lost(rt, i, o);

@@ -65,6 +65,16 @@ static const duro__open *lost_too_often(const duro_runtime *rt, duro__exec *x) {
   return NULL;
 }
 
+// A job that has ended, and whose result went down with a batch: it will be delivered again.
+static bool result_is_kept(const duro_runtime *rt, const duro__instance *i, const duro__open *o) {
+  for (const duro_message *m = rt->kept; m; m = m->next) {
+    if (m->instance_key == i->key && m->execution_id == i->execution_id && duro__is_result(m, o)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Jobs that ran when the process died have no duro_job any more: they are lost, and run again. Those that
 // still run here are found again.
 static void reattach(duro_runtime *rt, duro__instance *i) {
@@ -73,6 +83,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
        o = duro__exec_open_next(i->exec, o->id)) {
     if (o->kind != DURO__OPEN_ACTIVITY || o->runtime || o->queue.p) continue;
     if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
+    if (result_is_kept(rt, i, o)) continue;
     if (!duro__find_activity(rt, o->name)) { // it has not run here, and waits
       duro__job_start(rt, i, o);
       continue;

@@ -123,6 +123,14 @@ static void attempt_timed_out(duro_runtime *rt, duro__instance *i, int64_t task,
   duro_arena_free(&arena);
 }
 
+// After a fault of the store: the result of the attempt that is due came back before its time did.
+static bool result_waits(const duro__instance *i, const duro__open *o) {
+  for (const duro_message *m = i->inbox_head; m; m = m->next) {
+    if (duro__is_result(m, o)) return true;
+  }
+  return false;
+}
+
 static void fire_tasks(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
   int64_t task = 0;
   bool whole = false;
@@ -137,7 +145,7 @@ static void fire_tasks(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
     }
     case DURO__DUE_RETRY: {
       duro__open *o = duro__exec_open(i->exec, task);
-      if (o) duro__job_start(rt, i, o);
+      if (o && !result_waits(i, o)) duro__job_start(rt, i, o);
       break;
     }
     case DURO__DUE_TIMEOUT:

@@ -39,7 +39,9 @@
 //   bulk_status        [ids]                 -> [ {instance_id, status, output?, error?}, ... ]
 //   history            {id, execution?, kinds?, since_event?, order?, page_size?, page_token?}
 //                                            -> {events:[...], next_page_token?}
-//   export             {id}                  -> {instance, executions:[{execution_id, events (as on disk)}]}
+//   export             {id, execution?}      -> {format, vm, instance_id, orchestration_name, version?, status,
+//                       created_at, parent_instance?, executions:[{execution_id, events}]}: an event as on disk,
+//                       with its time, and payloads as texts of JSON
 //   list_executions    {id}                  -> [1, 2, ...]
 //   descriptor         {id}                  -> {name, version?, parent_instance?, parent_id?}
 //   registered         {}                    -> {orchestrations:[{name, versions}], activities:[names]}

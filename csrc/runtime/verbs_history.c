@@ -167,18 +167,31 @@ void duro__verb_history(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_arena_free(&arena);
 }
 
-// --- export: events as they are on disk, so that a replay elsewhere reads the very same ---
+// --- export: events as they are on disk, but that each tells its time, and payloads are texts of JSON ---
 
-static void add_raw_events(duro_buf *b, const duro_events *events) {
-  int64_t previous_at_ms = 0;
-  duro_buf_add_char(b, '[');
-  for (size_t i = 0; i < events->count; i++) {
-    if (i) duro_buf_add_char(b, ',');
-    duro_event_encode(b, &events->items[i], previous_at_ms);
-    previous_at_ms = events->items[i].at_ms;
-  }
-  duro_buf_add_char(b, ']');
+#define ADD_INT(member, key)                                                                       \
+  if (e->member) duro__add_int_member(b, key, e->member);
+#define ADD_TEXT(member, key) duro__add_text_member(b, key, e->member);
+#define ADD_JSON(member, key)                                                                      \
+  if (e->member.n) duro__add_text_member(b, key, e->member);
+#define ADD_BOOL(member, key)                                                                      \
+  if (e->member) duro__add_json_member(b, key, DURO_STR("true"));
+
+static void add_exported_event(duro_buf *b, const duro_event *e) {
+  duro_buf_add_char(b, '{');
+  duro__add_int_member(b, "id", e->id);
+  duro__add_text_member(b, "kind", duro_str_from(duro_event_kind_string(e->kind)));
+  duro__add_int_member(b, "at", e->at_ms);
+#define X(member, key, TYPE, public_key) ADD_##TYPE(member, key)
+  DURO_EVENT_FIELDS(X)
+#undef X
+  duro_buf_add_char(b, '}');
 }
+
+#undef ADD_INT
+#undef ADD_TEXT
+#undef ADD_JSON
+#undef ADD_BOOL
 
 static bool add_execution(duro_runtime *rt, duro_request *r, int64_t key, int64_t execution_id) {
   duro_arena arena = {0};
@@ -189,8 +202,12 @@ static bool add_execution(duro_runtime *rt, duro_request *r, int64_t key, int64_
     duro_buf_add_char(b, '{');
     duro__add_int_member(b, "execution_id", execution_id);
     duro__add_key(b, "events");
-    add_raw_events(b, &events);
-    duro_buf_add_char(b, '}');
+    duro_buf_add_char(b, '[');
+    for (size_t i = 0; i < events.count; i++) {
+      if (i) duro_buf_add_char(b, ',');
+      add_exported_event(b, &events.items[i]);
+    }
+    duro_buf_add_lit(b, "]}");
   }
   duro_arena_free(&arena);
   return fine;
@@ -213,16 +230,31 @@ static bool add_executions(duro_runtime *rt, duro_request *r, const duro_instanc
   return add_execution(rt, r, row->key, row->execution_id);
 }
 
+static void add_head(duro_buf *b, const duro_instance_row *row) {
+  static const char *const vms[] = {[DURO_VM_ANY] = "any", [DURO_VM_LUA54] = "lua5.4",
+                                    [DURO_VM_LUAJIT] = "luajit", [DURO_VM_C] = "c"};
+  bool known = row->vm >= 0 && (size_t)row->vm < sizeof vms / sizeof *vms;
+  duro__add_int_member(b, "format", 1);
+  duro__add_text_member(b, "vm", duro_str_from(known ? vms[row->vm] : "unknown"));
+  duro__add_text_member(b, "instance_id", row->id);
+  duro__add_text_member(b, "orchestration_name", row->name);
+  if (row->version.n) duro__add_text_member(b, "version", row->version);
+  duro__add_text_member(b, "status", duro_str_from(duro_status_string(row->status)));
+  duro__add_time_member(b, "created_at", row->created_at_ms);
+  if (row->parent_id.p) duro__add_text_member(b, "parent_instance", row->parent_id);
+}
+
 void duro__verb_export(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_arena arena = {0};
   duro_instance_row row;
-  if (read_one(rt, r, args, &arena, &row)) {
+  int64_t only;
+  if (read_one(rt, r, args, &arena, &row) && duro__arg_int(r, args, "execution", 0, 1, &only)) {
     duro_buf *b = &r->answer;
     duro_buf_clear(b);
-    duro_buf_add_lit(b, "{\"instance\":");
-    duro__add_summary(b, &row);
+    duro_buf_add_char(b, '{');
+    add_head(b, &row);
     duro_buf_add_lit(b, ",\"executions\":[");
-    if (add_executions(rt, r, &row, &arena)) {
+    if (only ? add_execution(rt, r, row.key, only) : add_executions(rt, r, &row, &arena)) {
       duro_buf_add_lit(b, "]}");
       duro__request_durable(r);
     }

@@ -74,18 +74,17 @@ static void say_pending(question *q) {
   ADVISE("wait for it, or cancel it");
 }
 
-// The newest event of a kind; 0 = none.
-static int64_t newest_at(const duro_events *events, duro_event_kind kind) {
+static const duro_event *newest(const duro_events *events, duro_event_kind kind) {
   for (size_t i = events->count; i-- > 0;) {
-    if (events->items[i].kind == kind) return events->items[i].at_ms;
+    if (events->items[i].kind == kind) return &events->items[i];
   }
-  return 0;
+  return NULL;
 }
 
 static void say_suspended(question *q) {
-  int64_t at_ms = newest_at(&q->events, DURO_EVENT_SUSPENDED);
-  SAY("suspended", at_ms ? at_ms : q->row.updated_at_ms, "it is suspended");
-  if (q->row.reason.n) duro_buf_printf(&q->reason.reason, ": %.*s", DURO_FMT(q->row.reason));
+  const duro_event *e = newest(&q->events, DURO_EVENT_SUSPENDED);
+  SAY("suspended", e ? e->at_ms : q->row.updated_at_ms, "it is suspended");
+  if (e && e->reason.n) duro_buf_printf(&q->reason.reason, ": %.*s", DURO_FMT(e->reason));
   ADVISE("rt:resume('%.*s')", DURO_FMT(q->id));
 }
 
@@ -228,7 +227,8 @@ static int64_t seconds_to_ms(duro_str seconds) {
   return number ? (int64_t)(reader.number * 1000 + 0.5) : 0;
 }
 
-// The watchdog's note of a turn that does not come back, of the owner that lives now.
+// The watchdog's note of a turn that does not come back, of the owner that lives now. The culprit may
+// be stuck in its first turn: then it has no row yet.
 static bool is_stuck(question *q) {
   duro_str figures = DURO_NONE;
   duro_lease lease = {0};
@@ -240,6 +240,8 @@ static bool is_stuck(question *q) {
   int64_t since_ms = seconds_to_ms(duro__member(stuck, "since"));
   if (duro_str_equal(culprit, q->id)) {
     SAY("stuck", since_ms, "its turn does not come back: its code works without waiting");
+  } else if (!q->row.key) {
+    return false;
   } else {
     SAY("stuck", since_ms, "the owner is stuck in a turn of instance '%.*s'", DURO_FMT(culprit));
   }
@@ -293,7 +295,8 @@ static void ask(question *q) {
   }
   duro_error_free(err);
   if (code) {
-    say_not_found(q);
+    bool elsewhere = q->rt->role != DURO_ROLE_RUNTIME && duro__owner_lives(q->rt);
+    if (!elsewhere || !is_stuck(q)) say_not_found(q);
     answer(q, NULL);
   } else if (duro_status_final(q->row.status)) {
     say_finished(q);

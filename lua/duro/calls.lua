@@ -8,6 +8,7 @@
 --     options = RAISE,                      -- a spec of options.lua for the table that comes last
 --     args = function(values, runtime) ... end,  -- the arguments of the verb; default: the values
 --     result = function(answer, values)     -- what the caller gets; default: the answer
+--     run = function(values, runtime)       -- instead of a verb: the whole call
 --     waits = true,                         -- values.timeout_ms is how long to wait, in real time
 --     on_timeout = function(runtime, values)  -- the answer then; default: nil, err(timeout)
 --     doc = "...", returns = "true",
@@ -54,6 +55,7 @@ end
 local function call(row, runtime, ...)
   local values, err = collect(row, ...)
   if not values then return nil, err end
+  if row.run then return row.run(values, runtime) end
   local timeout_ms
   if row.waits then timeout_ms, values.timeout_ms = values.timeout_ms, nil end
   local args = values

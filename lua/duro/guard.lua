@@ -12,6 +12,7 @@
 -- To deny another function: one row in DENIED. What ordered means: ordered.lua.
 
 local core = require "duro.core"
+local options = require "duro.options"
 local ordered = require "duro.ordered"
 
 local guard = {}
@@ -294,6 +295,13 @@ local function strict(fn)
     strict_contexts[ctx] = true
     return fn(ctx, input)
   end
+end
+
+
+--- Raises when `mode` is none: the programmer's fault.
+function guard.check_mode(mode)
+  if type(mode) == "boolean" or mode == "strict" then return end
+  options.blame(("option 'guard' must be true, false or \"strict\", got %s"):format(real.tostring(mode)))
 end
 
 

@@ -9,6 +9,7 @@ local activity = require "duro.activity" -- luacheck: ignore 211 (the same)
 local options = require "duro.options"
 local payload = require "duro.payload"
 local registry = require "duro.registry"
+local replay = require "duro.replay"
 local runtime = require "duro.runtime"
 
 -- What this half expects of the C half: DURO_ABI in csrc/duro.h.
@@ -39,6 +40,13 @@ end
 --- Registers an activity for every runtime: (name, [opts,] function(ctx, input) ... end).
 function duro.activity(name, opts, fn)
   return registry.default:activity(name, opts, fn)
+end
+
+
+--- Replays an export of an instance (rt:export), or the file of one, against a function: {ok=true}, or
+--- {ok=false, event_id, expected, got}. No runtime is needed. context: anywhere but inside an orchestration.
+function duro.replay(export, fn, opts)
+  return replay.run(export, fn, opts)
 end
 
 

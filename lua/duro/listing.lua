@@ -164,7 +164,7 @@ calls.define(methods, {
     LIMIT,
   }),
   args = function(values, runtime)
-    if runtime.has_codec then return nil, errors.new("unsupported", "payloads behind a codec cannot be searched") end
+    if runtime.codec then return nil, errors.new("unsupported", "payloads behind a codec cannot be searched") end
     for _, key in ipairs { "input", "output" } do
       for path in pairs(values[key] or {}) do
         if type(path) ~= "string" then

@@ -22,7 +22,7 @@ local ID = { "id", "id" }
 local LATER = {
   "provider_diagnostics", "queue_metrics", "orchestration_metrics", "prometheus", "query_instances",
   "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances", "at",
-  "check", "retry_failed", "with_context", "audit", "capabilities",
+  "retry_failed", "with_context", "audit", "capabilities",
 }
 for _, name in ipairs(LATER) do calls.define_unsupported(methods, name) end
 
@@ -95,13 +95,6 @@ calls.define(methods, {
   params = { ID },
   returns = "{name, version, parent_instance?, parent_id?}",
   doc = "Which code an instance runs, and whose child it is.",
-})
-
-calls.define(methods, {
-  "export",
-  params = { ID },
-  returns = "a table, ready for JSON",
-  doc = "The whole instance with its histories, for duro.replay and for keeping.",
 })
 
 calls.define(methods, {

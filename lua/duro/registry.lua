@@ -97,9 +97,7 @@ function Registry:orchestration(name, opts, fn)
   local values
   name, values, fn = arguments("orchestration", ORCHESTRATION, name, opts, fn)
   need_function("orchestration", name, fn)
-  if type(values.guard) ~= "boolean" and values.guard ~= "strict" then
-    options.blame(("option 'guard' must be true, false or \"strict\", got %s"):format(tostring(values.guard)))
-  end
+  guard.check_mode(values.guard)
   local entry = { kind = "orchestration", name = name, version = values.version, fn = fn }
   entry.fn = guard.attach(fn, values.guard)
   return add(self, entry, values.replace)

@@ -11,6 +11,7 @@ local errors = require "duro.errors"
 local management = require "duro.management"
 local options = require "duro.options"
 local registry = require "duro.registry"
+local replay = require "duro.replay"
 local request = require "duro.request"
 
 local runtime = {}
@@ -154,7 +155,7 @@ function runtime.open(path_or_options)
   local handle
   handle, err = core.open(values)
   if not handle then return nil, err end
-  local self = setmetatable({ core = handle, path = values.path, has_codec = values.codec ~= nil,
+  local self = setmetatable({ core = handle, path = values.path, codec = values.codec,
     stopping = false }, Runtime)
   self.registry = registry.new(registry.default)
   local ok
@@ -341,9 +342,9 @@ function Runtime:advance(duration)
 end
 
 
--- --- The rest: one method a row of client.lua and management.lua ---
+-- --- The rest: one method a row of client.lua, management.lua and replay.lua ---
 
-for _, source in ipairs { client.methods, management.methods } do
+for _, source in ipairs { client.methods, management.methods, replay.methods } do
   for name, method in pairs(source) do Runtime[name] = method end
 end
 

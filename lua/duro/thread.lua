@@ -108,6 +108,7 @@ end
 local function load_module(module)
   local ok, found = pcall(require, module)
   if ok then return found end
+  package.loaded[module] = nil -- so that it is tried again next time, on LuaJIT too
   local text = tostring(found)
   if text:find(("module '%s' not found"):format(module), 1, true) == 1 then
     local problem = select(2, not_registered("there is no module '%s' for a worker thread", module))

@@ -2,6 +2,7 @@
 -- Each harms itself and nobody else.
 
 local harness = require "spec.crash.harness"
+local runtimes = require "spec.support.runtimes"
 
 
 describe("an orchestration that works without waiting for over 10 s", function()
@@ -42,6 +43,13 @@ describe("an orchestration that works without waiting for over 10 s", function()
     assert.equal("stuck-1", until_noted("stuck-1"))
     local since = scene:live_value "SELECT value ->> '$.stuck.since' FROM meta WHERE key = 'owner_figures'"
     assert.is_true(math.abs(os.time() - 20 - tonumber(since)) < 10, since)
+    local client = runtimes.open { path = scene.path, role = "client", clock = "system" }
+    local why = assert(client:why("stuck-1"))
+    assert.equal("stuck", why.state)
+    assert.equal("its turn does not come back: its code works without waiting", why.reason)
+    assert.near(tonumber(since), why.since, 0.002)
+    assert.equal("the owner is stuck in a turn of instance 'stuck-1'", client:why("other").reason)
+    client:close()
     scene:touch("enough")
     run:expect("came back")
     assert.equal("", until_noted(""))

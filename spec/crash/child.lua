@@ -2,7 +2,7 @@
 -- not reach them: logs beside the database, one write a line.
 --
 -- The log "acks" gets a line only after a call has returned: what stands in it was promised. The log
--- "ran" gets a line for every attempt of an activity.
+-- "ran" gets a line for every attempt of an activity, the log "log" what the runtime logs.
 
 local duro = require "duro"
 
@@ -72,6 +72,7 @@ function child.leap() touch("leap") end
 --- Opens the file, with the programs of programs.lua. A fault of opening ends the child with a word.
 function child.open(options)
   local all = { path = child.path }
+  function all.log(level, message) child.log("log", level, message) end
   for key, value in pairs(options or {}) do all[key] = value end
   require("spec.crash.programs").register(duro, child.log)
   local rt, err = duro.open(all)

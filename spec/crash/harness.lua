@@ -189,8 +189,11 @@ function Child:close()
 end
 
 
+--- What it said, how it ended, and what its runtime logged last.
 function Child:text()
-  return table.concat(self.lines, "\n") .. "\nexit " .. tostring(self.exit)
+  local text, log = { table.concat(self.lines, "\n"), "exit " .. tostring(self.exit) }, self.scene:log("log")
+  for i = math.max(1, #log - 9), #log do text[#text + 1] = "log: " .. log[i] end
+  return table.concat(text, "\n")
 end
 
 

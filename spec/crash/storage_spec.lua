@@ -6,7 +6,7 @@ local harness = require "spec.crash.harness"
 
 -- Work under way, then a fault: the calls made meanwhile are printed, then it ends.
 local BODY = [[
-  local rt = child.open { log = function(level, message) child.log("log", level, message) end }
+  local rt = child.open()
   for i = 1, 5 do child.start(rt, "sequence", "s" .. i, 8) end
   child.start(rt, "waiter", "waiter")
   child.arm()
@@ -77,7 +77,7 @@ describe("a full disk", function()
   it("at a checkpoint holds up nobody", function()
     local scene = harness.new()
     local run = scene:run([[
-      local rt = child.open { log = function(level, message) child.log("log", level, message) end }
+      local rt = child.open()
       child.arm()
       child.start(rt, "sequence", "s1", 3)
       child.fold(rt)
@@ -148,7 +148,7 @@ describe("a disk that fails", function()
   it("while folding is noted in the log, and the folding is done later", function()
     local scene = harness.new()
     local run = scene:run([[
-      local rt = child.open { log = function(level, message) child.log("log", level, message) end }
+      local rt = child.open()
       child.start(rt, "sequence", "s1", 3)
       child.finish(rt, { "s1" })
       child.arm()

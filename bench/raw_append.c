@@ -35,7 +35,8 @@ int main(int argc, char **argv) {
   if (sqlite3_open(argv[1], &db) != SQLITE_OK) return 1;
   run(db, "PRAGMA journal_mode=WAL");
   run(db, strcmp(argv[4], "full") == 0 ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
-  run(db, "CREATE TABLE log(seq INTEGER PRIMARY KEY, instance INTEGER, at INTEGER, events TEXT) STRICT");
+  run(db, "CREATE TABLE log(seq INTEGER PRIMARY KEY, instance INTEGER, at INTEGER, events TEXT) "
+          "STRICT");
   sqlite3_stmt *insert;
   sqlite3_prepare_v2(db, "INSERT INTO log VALUES(?,?,?,?)", -1, &insert, NULL);
   double started = now();

@@ -31,7 +31,7 @@
 #include "replay/program.h"
 
 #define DURO_VERSION "0.1.0"
-#define DURO_ABI 1 // the binding and its Lua half compare it
+#define DURO_ABI     1 // the binding and its Lua half compare it
 
 typedef struct duro_runtime duro_runtime;
 typedef struct duro_job duro_job;
@@ -39,7 +39,12 @@ typedef struct duro_request duro_request;
 typedef struct duro_work duro_work;
 struct duro_store_ops;
 
-typedef enum duro_role { DURO_ROLE_RUNTIME, DURO_ROLE_AUTO, DURO_ROLE_CLIENT, DURO_ROLE_WORKER } duro_role;
+typedef enum duro_role {
+  DURO_ROLE_RUNTIME,
+  DURO_ROLE_AUTO,
+  DURO_ROLE_CLIENT,
+  DURO_ROLE_WORKER
+} duro_role;
 
 // Start from duro_options_default().
 typedef struct duro_options {
@@ -61,7 +66,7 @@ typedef struct duro_options {
   bool replay_every_turn;
   void (*log)(void *user, const char *level, const char *message, duro_str fields /* JSON */);
   void *log_user;
-  const struct duro_store_ops *store;        // NULL: by the path (SQLite)
+  const struct duro_store_ops *store; // NULL: by the path (SQLite)
   int64_t max_list_instances, max_bulk_operations, metrics_retention_hours, cache_ttl_ms;
   bool enable_metrics, enable_streaming;
 } duro_options;
@@ -127,8 +132,10 @@ typedef struct duro_job_info {
   void *code;                 // what was registered
 } duro_job_info;
 
-duro_job *duro_next_job(duro_runtime *rt);   // NULL: none is ready, or activity_concurrency is reached
-duro_job *duro_next_woken(duro_runtime *rt); // its sleep is over, its request is answered, or it is cancelled
+duro_job *
+duro_next_job(duro_runtime *rt); // NULL: none is ready, or activity_concurrency is reached
+duro_job *
+duro_next_woken(duro_runtime *rt); // its sleep is over, its request is answered, or it is cancelled
 const duro_job_info *duro_job_get_info(const duro_job *job);
 // Exactly one of these ends a job and frees it, from the loop thread, at any later time.
 // `error`: JSON {"code","message","data"?,"retryable"?,"details"?}. Bytes are copied.
@@ -162,7 +169,8 @@ duro_code duro_work_heartbeat(duro_work *work, duro_str details, duro_error **er
 // By the runtime's clock; false when it was cancelled.
 bool duro_work_sleep(duro_work *work, int64_t ms);
 // A line for the log of the options, which gets it on the loop thread.
-void duro_work_log(duro_work *work, const char *level, const char *message, duro_str fields /* JSON */);
+void duro_work_log(duro_work *work, const char *level, const char *message,
+                   duro_str fields /* JSON */);
 // The first of these counts. Bytes are copied.
 void duro_work_complete(duro_work *work, duro_str output);
 void duro_work_fail(duro_work *work, duro_str error); // as for duro_job_fail

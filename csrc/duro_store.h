@@ -37,12 +37,12 @@ typedef struct duro_store_marks {
   int64_t last_batch, last_seq, folded_seq, last_key, last_client_key, last_message_id, last_job_id;
   int64_t latest_ms; // the latest time stored in the file
   int64_t epoch;
-  duro_str file_id;  // random, made with the file (arena)
+  duro_str file_id; // random, made with the file (arena)
 } duro_store_marks;
 
 typedef struct duro_lease {
-  int64_t epoch;   // 0 = nobody ever
-  duro_str owner;  // "pid@host" and a random part
+  int64_t epoch;  // 0 = nobody ever
+  duro_str owner; // "pid@host" and a random part
   duro_str host;
   int64_t pid;
   int64_t acquired_at_ms, expires_at_ms;
@@ -62,7 +62,7 @@ typedef struct duro_texts {
 
 typedef struct duro_loaded {
   duro_instance_row instance;
-  duro_texts history;        // of the current execution
+  duro_texts history;         // of the current execution
   duro_message_row *messages; // waiting for it, in order
   size_t message_count;
 } duro_loaded;
@@ -160,8 +160,9 @@ typedef struct duro_queue_state {
 
 // What a client process writes without the owner's help.
 typedef struct duro_post {
-  const duro_instance_row *inserts; // starts: key is 0 (the store takes duro_key_next with by_client,
-  size_t insert_count;              // inside its transaction); the request's instance_key follows
+  const duro_instance_row
+      *inserts;        // starts: key is 0 (the store takes duro_key_next with by_client,
+  size_t insert_count; // inside its transaction); the request's instance_key follows
   const duro_request_row *requests; // id is ignored on the way in
   size_t request_count;
   int64_t *request_ids; // out: as many as requests
@@ -169,14 +170,15 @@ typedef struct duro_post {
 } duro_post;
 
 typedef struct duro_store_ops {
-  int version; // DURO_STORE_VERSION
+  int version;      // DURO_STORE_VERSION
   const char *type; // "sqlite", "memory"
 
   // must. Opens and migrates. A newer or unknown schema is `corrupt` naming both versions; a file that
   // is no database is `corrupt`; a path that cannot be opened is `storage`.
   duro_code (*open)(const duro_store_options *options, duro_store **out, duro_error **err);
   void (*close)(duro_store *s); // must
-  duro_code (*marks)(duro_store *s, duro_arena *arena, duro_store_marks *out, duro_error **err); // must
+  duro_code (*marks)(duro_store *s, duro_arena *arena, duro_store_marks *out,
+                     duro_error **err); // must
 
   // must, writing. The owner's place: `acquire` takes it when it is free or expired or when `steal` is
   // set (the caller holds the kernel's lock), with epoch + 1; else `busy`, and *held says by whom.
@@ -185,7 +187,8 @@ typedef struct duro_store_ops {
   duro_code (*renew)(duro_store *s, int64_t epoch, int64_t now_ms, int64_t expires_at_ms,
                      duro_error **err); // `locked` when it is another's
   duro_code (*release)(duro_store *s, int64_t epoch, duro_error **err);
-  duro_code (*lease)(duro_store *s, duro_arena *arena, duro_lease *out, duro_error **err); // reading
+  duro_code (*lease)(duro_store *s, duro_arena *arena, duro_lease *out,
+                     duro_error **err); // reading
 
   // must, writing. One transaction; durable when it returns (as far as the options ask).
   duro_code (*commit)(duro_store *s, const duro_batch *batch, duro_error **err);

@@ -349,7 +349,7 @@ describe("an executor", function()
     runs = {}
     rt = assert(core.open {
       path = ":memory:", clock = "virtual",
-      executor = executor or function(run) runs[#runs + 1] = run end,
+      executor = executor or function(ready) runs[#runs + 1] = ready end,
       sleep = function(seconds) coroutine.yield(seconds) end,
     })
     assert(rt:register_orchestration("o", "1.0.0", function(ctx, x) return ctx:activity("a", x) end))

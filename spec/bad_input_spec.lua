@@ -46,9 +46,7 @@ describe("opening", function()
 
   it("what is not built yet is refused, never ignored", function()
     for _, options in ipairs {
-      { path = "postgres://host/db" }, { path = ":memory:", role = "worker" },
-      { path = ":memory:", queues = { "gpu" } }, { path = ":memory:", worker_threads = 2 },
-      { path = ":memory:", executor = print },
+      { path = "postgres://host/db" }, { path = ":memory:", executor = print },
       { path = ":memory:", sleep = print }, { path = ":memory:", access_control = {} },
     } do
       assert.equal("unsupported", refused(options).code)

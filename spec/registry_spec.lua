@@ -66,13 +66,6 @@ describe("a registry", function()
       message_of(own.orchestration, own, "order", { guard = "lax" }, nothing))
     assert.same({ orchestrations = {}, activities = {} }, own:list())
   end)
-
-  it("says that activities in worker threads are not built yet", function()
-    local ok, err = own:activity("hash", { thread = true, module = "my.hash" })
-    assert.is_nil(ok)
-    assert.equal("unsupported", err.code)
-    assert.same({}, own:list().activities)
-  end)
 end)
 
 

@@ -59,7 +59,8 @@ local CLASS_OF = {
   cancel_instances = "duro.Choice", terminate_instances = "duro.Choice", suspend_instances = "duro.Choice",
   resume_instances = "duro.Choice", delete_instances = "duro.DeleteChoice", raise_event_bulk = "duro.RaiseChoice",
   prune = "duro.BulkPruneOptions",
-  filter = "duro.Filter", history = "duro.HistoryOptions", dependencies = "duro.DependenciesOptions", wait_for_instances = "duro.WaitForOptions",
+  filter = "duro.Filter", history = "duro.HistoryOptions",
+    dependencies = "duro.DependenciesOptions", wait_for_instances = "duro.WaitForOptions",
 }
 local COVERED = { start_many = true, ["filter.inner"] = true } -- StartOptions and two fields; Filter without limit
 

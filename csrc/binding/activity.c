@@ -7,7 +7,8 @@
 static duro__activity_ctx *check_ctx(lua_State *L, const char *what) {
   duro__host *h = duro__host_of(L);
   duro__activity_ctx *ctx = (duro__activity_ctx *)duro__host_userdata(L, 1, h->actx_mt);
-  if (!ctx) duro__host_blame(L, h, "ctx:%s must be called with a colon, on the ctx of an activity", what);
+  if (!ctx)
+    duro__host_blame(L, h, "ctx:%s must be called with a colon, on the ctx of an activity", what);
   return ctx;
 }
 
@@ -27,9 +28,12 @@ static const struct {
   const char *name;
   int fact;
 } facts[] = {
-    {"instance_id", INSTANCE_ID}, {"name", NAME},
-    {"activity_id", ACTIVITY_ID}, {"attempt", ATTEMPT},
-    {"heartbeat_details", HEARTBEAT_DETAILS}, {"runtime", RUNTIME},
+    {"instance_id", INSTANCE_ID},
+    {"name", NAME},
+    {"activity_id", ACTIVITY_ID},
+    {"attempt", ATTEMPT},
+    {"heartbeat_details", HEARTBEAT_DETAILS},
+    {"runtime", RUNTIME},
 };
 
 static int push_str(lua_State *L, duro_str s) {
@@ -41,10 +45,15 @@ static int push_fact(lua_State *L, duro__attempt *a, int fact) {
   duro__host *h = a->rt->host;
   const duro_job_info *info = duro_job_get_info(a->job);
   switch (fact) {
-  case INSTANCE_ID: return push_str(L, info->instance_id);
-  case NAME: return push_str(L, info->name);
-  case ACTIVITY_ID: return push_str(L, info->activity_id);
-  case ATTEMPT: lua_pushinteger(L, (lua_Integer)info->attempt); return 1;
+  case INSTANCE_ID:
+    return push_str(L, info->instance_id);
+  case NAME:
+    return push_str(L, info->name);
+  case ACTIVITY_ID:
+    return push_str(L, info->activity_id);
+  case ATTEMPT:
+    lua_pushinteger(L, (lua_Integer)info->attempt);
+    return 1;
   case HEARTBEAT_DETAILS:
     if (!duro__payload_read(L, h, a->rt, info->heartbeat_details)) return lua_error(L);
     return 1;
@@ -53,7 +62,9 @@ static int push_fact(lua_State *L, duro__attempt *a, int fact) {
     duro__rt_push(L, a->rt);
     lua_call(L, 1, 1);
     return 1;
-  default: lua_pushnil(L); return 1;
+  default:
+    lua_pushnil(L);
+    return 1;
   }
 }
 
@@ -138,8 +149,10 @@ static int sleep_for(lua_State *L) {
   if (problem) return duro__duration_refuse(L, h, 2, "sleep", problem);
   if (a->hosted) return 0;
   if (!a->runner || h->runner != a->runner || a->runner->co != L || !lua_isyieldable(L)) {
-    return duro__host_blame(L, h, "ctx:sleep can wait only in the activity's own coroutine, and not inside "
-                            "of a function that C code calls");
+    return duro__host_blame(
+        L, h,
+        "ctx:sleep can wait only in the activity's own coroutine, and not inside "
+        "of a function that C code calls");
   }
   if (duro_job_cancelled(a->job)) {
     lua_pushboolean(L, 0);
@@ -237,7 +250,8 @@ static int defer(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"heartbeat", heartbeat}, {"is_cancelled", is_cancelled}, {"log", log_line}, {"async", async},
+    {"heartbeat", heartbeat}, {"is_cancelled", is_cancelled},
+    {"log", log_line},        {"async", async},
     {"defer", defer},         {NULL, NULL},
 };
 

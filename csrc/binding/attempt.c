@@ -31,7 +31,8 @@ void duro__attempt_end(duro__attempt *a) {
     if (r->state == DURO__RUNNER_SLEEPING) duro__jobs_haunt(a->rt, r); // the core wakes it no more
     // One that awaits stands in that list already.
   }
-  for (duro__attempt_handle *handle = a->handles; handle; handle = handle->next) handle->attempt = NULL;
+  for (duro__attempt_handle *handle = a->handles; handle; handle = handle->next)
+    handle->attempt = NULL;
   if (a->ctx_ref != LUA_NOREF) luaL_unref(a->rt->host->L, LUA_REGISTRYINDEX, a->ctx_ref);
   free(a);
 }

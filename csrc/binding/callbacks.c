@@ -65,6 +65,4 @@ void duro__callbacks_log_line(lua_State *L, duro__rt *rt, const duro__log_source
   if (lua_pcall(L, 3, 0, 0)) lua_pop(L, 1);
 }
 
-void duro__callbacks_init(lua_State *L, duro__host *h) {
-  h->run_log = duro__host_keep(L, run_log);
-}
+void duro__callbacks_init(lua_State *L, duro__host *h) { h->run_log = duro__host_keep(L, run_log); }

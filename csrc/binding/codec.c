@@ -134,7 +134,8 @@ static bool copy_elements(lua_State *L, duro__rt *rt, duro_json_reader *r, const
 
 // Copies `text`, with what stands at the path ("input", "[].event.data") in its stored form. Raises, or
 // pushes an error table and returns false.
-static bool copy_hidden(lua_State *L, duro__rt *rt, duro_str text, const char *path, duro_buf *out) {
+static bool copy_hidden(lua_State *L, duro__rt *rt, duro_str text, const char *path,
+                        duro_buf *out) {
   duro_json_reader r;
   if (!*path) {
     size_t from = out->n;
@@ -143,7 +144,8 @@ static bool copy_hidden(lua_State *L, duro__rt *rt, duro_str text, const char *p
   }
   duro_json_open(&r, text);
   duro_json_type type = duro_json_next(&r);
-  if (type == DURO_JSON_BEGIN_ARRAY && path[0] == '[') return copy_elements(L, rt, &r, path + 3, out);
+  if (type == DURO_JSON_BEGIN_ARRAY && path[0] == '[')
+    return copy_elements(L, rt, &r, path + 3, out);
   if (type == DURO_JSON_BEGIN_OBJECT) return copy_members(L, rt, &r, path, out);
   duro_buf_add_str(out, text);
   return true;
@@ -153,11 +155,15 @@ static bool copy_hidden(lua_State *L, duro__rt *rt, duro_str text, const char *p
 static const struct {
   const char *verb, *path;
 } arguments[] = {
-    {"start", "input"},        {"start", "event.data"},
-    {"start_many", "[].input"}, {"start_many", "[].event.data"},
-    {"raise_event", "data"},   {"query", "arg"},
+    {"start", "input"},
+    {"start", "event.data"},
+    {"start_many", "[].input"},
+    {"start_many", "[].event.data"},
+    {"raise_event", "data"},
+    {"query", "arg"},
     {"raise_event_bulk", "event_data"},
-    {"complete_activity", "value"}, {"fail_activity", "error.data"},
+    {"complete_activity", "value"},
+    {"fail_activity", "error.data"},
 };
 
 bool duro__codec_hide_arguments(lua_State *L, duro__rt *rt, duro_str verb) {
@@ -238,4 +244,6 @@ duro_code duro__codec_reveal(void *host, duro_str stored, duro_buf *payload, dur
   return duro__codec_is_tag(stored) ? exchange_in_core(&e) : DURO_OK;
 }
 
-void duro__codec_init(lua_State *L, duro__host *h) { h->run_codec = duro__host_keep(L, run_exchange); }
+void duro__codec_init(lua_State *L, duro__host *h) {
+  h->run_codec = duro__host_keep(L, run_exchange);
+}

@@ -45,7 +45,9 @@ static inline int duro__lua_resume(lua_State *co, lua_State *from, int args) {
   return lua_resume(co, args);
 }
 // The table that goes with a userdata: its environment.
-static inline void *duro__lua_newuserdata(lua_State *L, size_t size) { return lua_newuserdata(L, size); }
+static inline void *duro__lua_newuserdata(lua_State *L, size_t size) {
+  return lua_newuserdata(L, size);
+}
 static inline void duro__lua_setuservalue(lua_State *L, int index) { lua_setfenv(L, index); }
 static inline void duro__lua_getuservalue(lua_State *L, int index) { lua_getfenv(L, index); }
 // Pushes what tostring gives.
@@ -64,7 +66,9 @@ static inline void duro__lua_close_thread(lua_State *co, lua_State *from) {
 
 static inline size_t duro__lua_rawlen(lua_State *L, int index) { return lua_rawlen(L, index); }
 static inline int duro__lua_absindex(lua_State *L, int index) { return lua_absindex(L, index); }
-static inline int duro__lua_rawgeti(lua_State *L, int index, int n) { return lua_rawgeti(L, index, n); }
+static inline int duro__lua_rawgeti(lua_State *L, int index, int n) {
+  return lua_rawgeti(L, index, n);
+}
 static inline int duro__lua_getfield(lua_State *L, int index, const char *key) {
   return lua_getfield(L, index, key);
 }
@@ -75,8 +79,12 @@ static inline int duro__lua_resume(lua_State *co, lua_State *from, int args) {
 static inline void *duro__lua_newuserdata(lua_State *L, size_t size) {
   return lua_newuserdatauv(L, size, 1);
 }
-static inline void duro__lua_setuservalue(lua_State *L, int index) { lua_setiuservalue(L, index, 1); }
-static inline void duro__lua_getuservalue(lua_State *L, int index) { lua_getiuservalue(L, index, 1); }
+static inline void duro__lua_setuservalue(lua_State *L, int index) {
+  lua_setiuservalue(L, index, 1);
+}
+static inline void duro__lua_getuservalue(lua_State *L, int index) {
+  lua_getiuservalue(L, index, 1);
+}
 static inline void duro__lua_tolstring(lua_State *L, int index) { luaL_tolstring(L, index, NULL); }
 // Runs the pending to-be-closed variables; errors in them are dropped with the coroutine.
 static inline void duro__lua_close_thread(lua_State *co, lua_State *from) {

@@ -67,7 +67,8 @@ const char *duro__time_read(lua_State *L, int index, int64_t *ms) {
   return NULL;
 }
 
-int duro__duration_refuse(lua_State *L, duro__host *h, int index, const char *what, const char *problem) {
+int duro__duration_refuse(lua_State *L, duro__host *h, int index, const char *what,
+                          const char *problem) {
   int type = lua_type(L, index);
   if (type != LUA_TNUMBER && type != LUA_TSTRING) {
     return duro__host_blame(L, h, "ctx:%s: %s, got %s", what, problem, luaL_typename(L, index));

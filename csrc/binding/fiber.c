@@ -86,10 +86,11 @@ void duro__fiber_free(lua_State *L, duro__fiber *f) {
 
 void duro__fiber_check_yield(lua_State *L, duro__program *p, const char *what) {
   if (lua_isyieldable(L)) return;
-  duro__host_blame(L, p->host,
-                   "ctx:%s cannot wait inside of a function that C code calls (table.sort, string.gsub, "
-                   "a metamethod ...)",
-                   what);
+  duro__host_blame(
+      L, p->host,
+      "ctx:%s cannot wait inside of a function that C code calls (table.sort, string.gsub, "
+      "a metamethod ...)",
+      what);
 }
 
 int duro__fiber_block(lua_State *L, duro__fiber *f) {
@@ -148,7 +149,8 @@ static int main_begin(lua_State *L) {
   if (!p || !p->running || p->running->co != L) return luaL_error(L, "this is duro's own");
   duro__host_push(L, p->fn_ref);
   duro__host_push(L, p->ref);
-  if (!duro__payload_read(L, p->host, p->rt, p->start->input)) return duro__program_unreadable(L, p);
+  if (!duro__payload_read(L, p->host, p->rt, p->start->input))
+    return duro__program_unreadable(L, p);
   return 3;
 }
 
@@ -240,6 +242,4 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-void duro__fiber_functions(lua_State *L, duro__host *h) {
-  duro__host_functions(L, h, functions);
-}
+void duro__fiber_functions(lua_State *L, duro__host *h) { duro__host_functions(L, h, functions); }

@@ -40,8 +40,8 @@ typedef struct duro__host {
   int ctx_mt_ref, task_mt_ref, actx_mt_ref, runtime_mt_ref, request_mt_ref, kv_ref, runtimes_ref,
       handle_mt_ref;
   int main_entry, block_entry, activity_entry, hosted_entry;
-  int thrown, thrown_record; // errors.of, errors.to_record
-  int runtime_of;            // the public runtime of a core's handle
+  int thrown, thrown_record;  // errors.of, errors.to_record
+  int runtime_of;             // the public runtime of a core's handle
   int int64_read, int64_make; // LuaJIT: payload.lua
   // C functions for lua_pcall in callbacks, kept so that pushing them needs no memory.
   int describe_thrown, make_ref, begin_program, inspect_program, run_log, run_codec;
@@ -140,6 +140,7 @@ const char *duro__duration_read(lua_State *L, int index, int64_t *ms);
 // Epoch milliseconds of a number of epoch seconds.
 const char *duro__time_read(lua_State *L, int index, int64_t *ms);
 // Raises that problem: a wrong type as the programmer's fault, a value out of range as invalid_argument.
-int duro__duration_refuse(lua_State *L, duro__host *h, int index, const char *what, const char *problem);
+int duro__duration_refuse(lua_State *L, duro__host *h, int index, const char *what,
+                          const char *problem);
 
 #endif

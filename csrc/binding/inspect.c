@@ -44,8 +44,8 @@ static int run_query(lua_State *L, inspection *i) {
 
 // --- The stack ---
 
-#define MAX_FRAMES 200
-#define MAX_LOCALS 100
+#define MAX_FRAMES      200
+#define MAX_LOCALS      100
 #define MAX_SHOWN_BYTES 4096 // a longer local is shown as text, cut
 
 static int show_value(lua_State *L) {
@@ -86,7 +86,8 @@ static void add_locals(lua_State *L, duro__host *h, lua_State *co, lua_Debug *ar
     }
     if (!first) duro_buf_add_char(out, ',');
     first = false;
-    duro_json_add_string(out, duro_utf8_valid(duro_str_from(name)) ? duro_str_from(name) : DURO_STR("?"));
+    duro_json_add_string(out, duro_utf8_valid(duro_str_from(name)) ? duro_str_from(name)
+                                                                   : DURO_STR("?"));
     duro_buf_add_char(out, ':');
     add_local_value(L, h, out);
   }
@@ -122,7 +123,8 @@ static void add_frames(lua_State *L, duro__fiber *f, duro_buf *out, bool *first)
     duro_buf_add_char(out, '{');
     add_locals(L, h, f->co, &ar, out);
     duro_buf_add_char(out, '}');
-    if (!duro__codec_hide(L, f->program->rt, out, locals)) lua_error(L); // the answer may go through the file
+    if (!duro__codec_hide(L, f->program->rt, out, locals))
+      lua_error(L); // the answer may go through the file
     duro_buf_add_char(out, '}');
   }
 }
@@ -162,7 +164,8 @@ static duro_code raised(lua_State *L, duro_error **err) {
     lua_rawget(L, -2);
   }
   if (lua_type(L, -1) == LUA_TSTRING) message = lua_tostring(L, -1);
-  return duro_fail(err, code, "the query handler failed: %s", message ? message : "it raised a value");
+  return duro_fail(err, code, "the query handler failed: %s",
+                   message ? message : "it raised a value");
 }
 
 duro_code duro__inspect(void *host, void *program, duro_str what, duro_str args, duro_buf *out,

@@ -224,7 +224,8 @@ int64_t duro__jobs_limit_wait(const duro__rt *rt, int64_t timeout_ms) {
   for (const duro__runner *r = rt->awaiting; r; r = r->next) {
     if (!r->deadline_ns) continue;
     if (!now_ns) now_ns = duro_clock_monotonic_ns();
-    int64_t left_ms = r->deadline_ns > now_ns ? (int64_t)((r->deadline_ns - now_ns) / 1000000) + 1 : 0;
+    int64_t left_ms =
+        r->deadline_ns > now_ns ? (int64_t)((r->deadline_ns - now_ns) / 1000000) + 1 : 0;
     if (timeout_ms < 0 || left_ms < timeout_ms) timeout_ms = left_ms;
   }
   return timeout_ms;
@@ -233,7 +234,8 @@ int64_t duro__jobs_limit_wait(const duro__rt *rt, int64_t timeout_ms) {
 // --- Quiet moments and the end ---
 
 #define ORPHANED                                                                                   \
-  "{\"code\":\"failed\",\"message\":\"nobody can finish this attempt any more: its done() or run() "  \
+  "{\"code\":\"failed\",\"message\":\"nobody can finish this attempt any more: its done() or "     \
+  "run() "                                                                                         \
   "function was collected without being called\"}"
 
 void duro__jobs_quiet(duro__rt *rt) {
@@ -258,9 +260,7 @@ void duro__jobs_forget(duro__rt *rt) {
   while (rt->attempts || rt->orphans) duro__attempt_end(rt->attempts ? rt->attempts : rt->orphans);
 }
 
-void duro__jobs_request_gone(duro__runner *r) {
-  r->request = NULL;
-}
+void duro__jobs_request_gone(duro__runner *r) { r->request = NULL; }
 
 // --- What the Lua half calls ---
 
@@ -271,9 +271,7 @@ static duro__runner *own_runner(lua_State *L) {
   return r;
 }
 
-static int job_begin(lua_State *L) {
-  return duro__attempt_push_call(L, own_runner(L)->attempt);
-}
+static int job_begin(lua_State *L) { return duro__attempt_push_call(L, own_runner(L)->attempt); }
 
 // (output): the attempt has it, unless somebody else is to finish it.
 static int job_end(lua_State *L) {
@@ -338,13 +336,15 @@ int duro__jobs_await(lua_State *L) {
     return 1;
   }
   if (r->co != L || !lua_isyieldable(L)) {
-    return duro__host_blame(L, h, "an activity can wait for the runtime only from its own coroutine, and "
+    return duro__host_blame(L, h,
+                            "an activity can wait for the runtime only from its own coroutine, and "
                             "not inside of a function that C code calls");
   }
   r->deadline_ns = 0;
   if (lua_type(L, 2) == LUA_TNUMBER) {
     double timeout_ms = lua_tonumber(L, 2);
-    r->deadline_ns = duro_clock_monotonic_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms * 1e6 : 0) + 1;
+    r->deadline_ns =
+        duro_clock_monotonic_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms * 1e6 : 0) + 1;
   }
   r->request = q;
   q->awaited_by = r; // from here to the yield nothing may raise
@@ -358,6 +358,4 @@ static const luaL_Reg functions[] = {
     {"hosted_begin", hosted_begin}, {"hosted_end", hosted_end}, {NULL, NULL},
 };
 
-void duro__jobs_functions(lua_State *L, duro__host *h) {
-  duro__host_functions(L, h, functions);
-}
+void duro__jobs_functions(lua_State *L, duro__host *h) { duro__host_functions(L, h, functions); }

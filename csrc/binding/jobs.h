@@ -50,16 +50,16 @@ struct duro__runner {
 };
 
 // --- jobs.c ---
-void duro__jobs_run(lua_State *L, duro__rt *rt);    // everything that is ready
-bool duro__jobs_inside(const duro__rt *rt);         // an activity of this runtime is running right now
-void duro__jobs_quiet(duro__rt *rt);                // fails what nobody can finish any more
+void duro__jobs_run(lua_State *L, duro__rt *rt); // everything that is ready
+bool duro__jobs_inside(const duro__rt *rt);      // an activity of this runtime is running right now
+void duro__jobs_quiet(duro__rt *rt);             // fails what nobody can finish any more
 int64_t duro__jobs_limit_wait(const duro__rt *rt, int64_t timeout_ms); // by the deadlines of waits
-void duro__jobs_close(lua_State *L, duro__rt *rt);  // ends all attempts, results are dropped
-void duro__jobs_forget(duro__rt *rt);               // after a fork: without running any code
+void duro__jobs_close(lua_State *L, duro__rt *rt); // ends all attempts, results are dropped
+void duro__jobs_forget(duro__rt *rt);              // after a fork: without running any code
 // The attempt of a sleeping runner has ended: it goes on at the next step, for nobody.
 void duro__jobs_haunt(duro__rt *rt, duro__runner *r);
 void duro__jobs_functions(lua_State *L, duro__host *h);
-int duro__jobs_await(lua_State *L);                 // core.await
+int duro__jobs_await(lua_State *L); // core.await
 
 // --- threads.c ---
 // "module\0function\0generation\0"; NULL: memory is out. free() it.

@@ -5,9 +5,7 @@
 
 #include <stdlib.h>
 
-static size_t list_length(lua_State *L, int index) {
-  return duro__lua_rawlen(L, index);
-}
+static size_t list_length(lua_State *L, int index) { return duro__lua_rawlen(L, index); }
 
 static duro__task *list_task(lua_State *L, duro__host *h, int list, size_t i) {
   duro__lua_rawgeti(L, list, (int)i);
@@ -22,7 +20,8 @@ static int list_copy(lua_State *L) {
   duro__program *p = duro__program_check(L, what);
   duro__host *h = p->host;
   if (!lua_istable(L, 2)) {
-    return duro__host_blame(L, h, "ctx:%s needs an array of tasks, got %s", what, luaL_typename(L, 2));
+    return duro__host_blame(L, h, "ctx:%s needs an array of tasks, got %s", what,
+                            luaL_typename(L, 2));
   }
   size_t count = list_length(L, 2);
   p->running->scan = 0;
@@ -35,7 +34,8 @@ static int list_copy(lua_State *L) {
                               luaL_typename(L, -1));
     }
     if (t->serial != p->serial) {
-      return duro__host_blame(L, h, "ctx:%s: task %d belongs to another orchestration", what, (int)i);
+      return duro__host_blame(L, h, "ctx:%s: task %d belongs to another orchestration", what,
+                              (int)i);
     }
     if (duro__task_encloses(p, t)) {
       return duro__host_blame(L, h, "ctx:%s: a block cannot wait for itself", what);
@@ -105,7 +105,8 @@ static int select_wait(lua_State *L) {
   duro__program *p = duro__program_check(L, "select");
   size_t count = list_length(L, 2);
   if (count == 0) {
-    return duro__host_blame(L, p->host, "ctx:select needs at least one task: nothing could ever be first");
+    return duro__host_blame(L, p->host,
+                            "ctx:select needs at least one task: nothing could ever be first");
   }
   for (size_t i = 1; i <= count; i++) {
     if (list_task(L, p->host, 2, i)->state != DURO__OPEN) return 0;
@@ -137,11 +138,13 @@ static int select_take(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"list_copy", list_copy},     {"join_wait", join_wait},     {"join_take", join_take},
-    {"take_task", take},          {"select_wait", select_wait}, {"select_take", select_take},
+    {"list_copy", list_copy},
+    {"join_wait", join_wait},
+    {"join_take", join_take},
+    {"take_task", take},
+    {"select_wait", select_wait},
+    {"select_take", select_take},
     {NULL, NULL},
 };
 
-void duro__join_functions(lua_State *L, duro__host *h) {
-  duro__host_functions(L, h, functions);
-}
+void duro__join_functions(lua_State *L, duro__host *h) { duro__host_functions(L, h, functions); }

@@ -180,10 +180,14 @@ static int setup(lua_State *L) {
     const char *key;
     int *ref;
   } functions[] = {
-      {"thrown", &h->thrown},           {"thrown_record", &h->thrown_record},
-      {"int64_read", &h->int64_read},   {"int64_make", &h->int64_make},
-      {"main_entry", &h->main_entry},   {"block_entry", &h->block_entry},
-      {"activity_entry", &h->activity_entry}, {"hosted_entry", &h->hosted_entry},
+      {"thrown", &h->thrown},
+      {"thrown_record", &h->thrown_record},
+      {"int64_read", &h->int64_read},
+      {"int64_make", &h->int64_make},
+      {"main_entry", &h->main_entry},
+      {"block_entry", &h->block_entry},
+      {"activity_entry", &h->activity_entry},
+      {"hosted_entry", &h->hosted_entry},
       {"runtime_of", &h->runtime_of},
   };
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -239,8 +243,9 @@ static duro__host *host_new(lua_State *L) {
   duro__host *h = (duro__host *)lua_newuserdata(L, sizeof *h);
   memset(h, 0, sizeof *h);
   h->L = L;
-  int *unset[] = {&h->thrown, &h->thrown_record, &h->int64_read, &h->int64_make, &h->main_entry,
-                  &h->block_entry, &h->activity_entry, &h->hosted_entry, &h->runtime_of};
+  int *unset[] = {&h->thrown,         &h->thrown_record, &h->int64_read,
+                  &h->int64_make,     &h->main_entry,    &h->block_entry,
+                  &h->activity_entry, &h->hosted_entry,  &h->runtime_of};
   for (size_t i = 0; i < sizeof unset / sizeof *unset; i++) *unset[i] = LUA_NOREF;
 #if DURO_LUAJIT
   // Found only in OpenResty's LuaJIT.

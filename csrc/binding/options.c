@@ -9,16 +9,19 @@ typedef struct row {
   size_t offset;
 } row;
 
-#define ROW(key) {#key, offsetof(duro_options, key)}
+#define ROW(key)                                                                                   \
+  { #key, offsetof(duro_options, key) }
 static const row integers[] = {
-    ROW(lease_wait_ms),     ROW(activity_concurrency), ROW(feed_retention_ms),
-    ROW(feed_max_bytes),    ROW(max_lost_attempts),    ROW(max_live_instances),
-    ROW(max_list_instances), ROW(max_bulk_operations), ROW(metrics_retention_hours),
-    ROW(cache_ttl_ms),      ROW(worker_threads),
-    ROW(job_lease_ms),
+    ROW(lease_wait_ms),      ROW(activity_concurrency), ROW(feed_retention_ms),
+    ROW(feed_max_bytes),     ROW(max_lost_attempts),    ROW(max_live_instances),
+    ROW(max_list_instances), ROW(max_bulk_operations),  ROW(metrics_retention_hours),
+    ROW(cache_ttl_ms),       ROW(worker_threads),       ROW(job_lease_ms),
 };
 static const row booleans[] = {
-    ROW(any_vm), ROW(replay_every_turn), ROW(enable_metrics), ROW(enable_streaming),
+    ROW(any_vm),
+    ROW(replay_every_turn),
+    ROW(enable_metrics),
+    ROW(enable_streaming),
 };
 #undef ROW
 
@@ -31,9 +34,7 @@ static const char *text_field(lua_State *L, int index, const char *key) {
   return text;
 }
 
-static bool is(const char *text, const char *word) {
-  return text && strcmp(text, word) == 0;
-}
+static bool is(const char *text, const char *word) { return text && strcmp(text, word) == 0; }
 
 static size_t read_queues(lua_State *L, int index, duro_str **queues) {
   size_t count = 0;

@@ -23,17 +23,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WRAPPING 4        // levels of duro_call's arguments around a payload
-#define SMALL_OBJECT 16   // keys that are sorted on the Lua stack
+#define WRAPPING      4                  // levels of duro_call's arguments around a payload
+#define SMALL_OBJECT  16                 // keys that are sorted on the Lua stack
 #define NUMBERS_EXACT 9007199254740992.0 // 2^53: from here on not every whole number is a double
 
 typedef struct encoder {
   lua_State *L;
   duro__host *h;
   duro_buf *out;
-  size_t start;  // where the value begins that must not exceed the limit
+  size_t start; // where the value begins that must not exceed the limit
   int depth, max_depth;
-  int wrap;      // down to this depth each member has a limit of its own
+  int wrap; // down to this depth each member has a limit of its own
   duro_code code;
   char problem[128];
   duro_buf path; // steps are put in front while unwinding
@@ -161,7 +161,8 @@ static bool encode_string(encoder *e, int index) {
   duro_str s;
   s.p = lua_tolstring(e->L, index, &s.n);
   if (s.n > DURO_MAX_PAYLOAD_BYTES) {
-    return refuse(e, DURO_TOO_LARGE, "the value is larger than %d MiB", DURO_MAX_PAYLOAD_BYTES >> 20);
+    return refuse(e, DURO_TOO_LARGE, "the value is larger than %d MiB",
+                  DURO_MAX_PAYLOAD_BYTES >> 20);
   }
   if (duro_utf8_valid(s)) {
     duro_json_add_string(e->out, s);
@@ -360,7 +361,8 @@ static bool too_deep(encoder *e) {
       }
     }
   }
-  return refuse(e, DURO_INVALID_PAYLOAD, "tables are nested more than %d deep", DURO_MAX_PAYLOAD_DEPTH);
+  return refuse(e, DURO_INVALID_PAYLOAD, "tables are nested more than %d deep",
+                DURO_MAX_PAYLOAD_DEPTH);
 }
 
 static bool encode_table(encoder *e, int table) {
@@ -390,7 +392,9 @@ static bool encode_table(encoder *e, int table) {
 static bool encode_value(encoder *e, int index) {
   lua_State *L = e->L;
   switch (lua_type(L, index)) {
-  case LUA_TNIL: duro_buf_add_lit(e->out, "null"); return true;
+  case LUA_TNIL:
+    duro_buf_add_lit(e->out, "null");
+    return true;
   case LUA_TBOOLEAN:
     if (lua_toboolean(L, index)) {
       duro_buf_add_lit(e->out, "true");
@@ -398,9 +402,13 @@ static bool encode_value(encoder *e, int index) {
       duro_buf_add_lit(e->out, "false");
     }
     return true;
-  case LUA_TNUMBER: add_number(L, index, e->out); return true;
-  case LUA_TSTRING: return encode_string(e, index);
-  case LUA_TTABLE: return encode_table(e, index);
+  case LUA_TNUMBER:
+    add_number(L, index, e->out);
+    return true;
+  case LUA_TSTRING:
+    return encode_string(e, index);
+  case LUA_TTABLE:
+    return encode_table(e, index);
   case LUA_TUSERDATA:
     if (lua_touserdata(L, index) == e->h->null_pointer) {
       duro_buf_add_lit(e->out, "null");
@@ -408,7 +416,8 @@ static bool encode_value(encoder *e, int index) {
     }
     return refuse(e, DURO_INVALID_PAYLOAD, "a userdata cannot be stored");
 #if DURO_LUAJIT
-  case DURO_TCDATA: return encode_cdata(e, index);
+  case DURO_TCDATA:
+    return encode_cdata(e, index);
 #endif
   default: {
     const char *type = luaL_typename(L, index);
@@ -437,7 +446,8 @@ static void push_problem(encoder *e, const char *root) {
   duro_buf_free(&e->path);
 }
 
-static bool encode(lua_State *L, duro__host *h, int index, const char *root, duro_buf *out, int wrap) {
+static bool encode(lua_State *L, duro__host *h, int index, const char *root, duro_buf *out,
+                   int wrap) {
   encoder e;
   e.L = L;
   e.h = h;

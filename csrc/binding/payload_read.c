@@ -110,7 +110,8 @@ static bool decode_tag(decoder *d) {
   duro_str tag = r->text;
   if (duro_str_equal(tag, DURO_STR("bytes"))) {
     bool named = duro_json_next(r) == DURO_JSON_KEY && duro_str_equal(r->text, DURO_STR("base64"));
-    if (!named || duro_json_next(r) != DURO_JSON_STRING) return refuse(d, "a $duro tag lacks base64");
+    if (!named || duro_json_next(r) != DURO_JSON_STRING)
+      return refuse(d, "a $duro tag lacks base64");
     if (!push_base64(d, r->text)) return false;
   } else if (duro_str_equal(tag, DURO_STR("nan"))) {
     lua_pushnumber(d->L, (lua_Number)NAN);
@@ -192,26 +193,36 @@ static bool decode_object(decoder *d) {
   return true;
 }
 
-void duro__payload_push_null(lua_State *L, duro__host *h) {
-  duro__host_push(L, h->null_ref);
-}
+void duro__payload_push_null(lua_State *L, duro__host *h) { duro__host_push(L, h->null_ref); }
 
 static bool decode_value(decoder *d, duro_json_type type) {
   lua_State *L = d->L;
   switch (type) {
-  case DURO_JSON_NULL: duro__payload_push_null(L, d->h); return true;
-  case DURO_JSON_TRUE: lua_pushboolean(L, 1); return true;
-  case DURO_JSON_FALSE: lua_pushboolean(L, 0); return true;
-  case DURO_JSON_INTEGER: return push_integer(d, d->r.integer);
-  case DURO_JSON_DOUBLE: lua_pushnumber(L, d->r.number); return true;
-  case DURO_JSON_STRING: push_text(d); return true;
+  case DURO_JSON_NULL:
+    duro__payload_push_null(L, d->h);
+    return true;
+  case DURO_JSON_TRUE:
+    lua_pushboolean(L, 1);
+    return true;
+  case DURO_JSON_FALSE:
+    lua_pushboolean(L, 0);
+    return true;
+  case DURO_JSON_INTEGER:
+    return push_integer(d, d->r.integer);
+  case DURO_JSON_DOUBLE:
+    lua_pushnumber(L, d->r.number);
+    return true;
+  case DURO_JSON_STRING:
+    push_text(d);
+    return true;
   case DURO_JSON_BEGIN_ARRAY:
     return (lua_checkstack(L, PENDING + 8) || refuse(d, "the text is nested too deeply")) &&
            decode_array(d);
   case DURO_JSON_BEGIN_OBJECT:
     return (lua_checkstack(L, PENDING + 8) || refuse(d, "the text is nested too deeply")) &&
            decode_object(d);
-  default: return refuse(d, "a value is missing");
+  default:
+    return refuse(d, "a value is missing");
   }
 }
 
@@ -243,7 +254,9 @@ corrupt:
     return false;
   }
   lua_settop(L, top);
-  const char *problem = d.r.problem ? d.r.problem : d.problem ? d.problem : "something follows the value";
+  const char *problem = d.r.problem ? d.r.problem
+                        : d.problem ? d.problem
+                                    : "something follows the value";
   duro__error_push_text(L, h, "corrupt", "a stored value cannot be read: %s (byte %d)", problem,
                         (int)(d.r.at - d.r.begin));
   return false;

@@ -13,8 +13,8 @@
 
 static int refuse(lua_State *L, duro__host *h, duro__program *p, const char *what) {
   if (!p) {
-    return duro__host_blame(L, h, "ctx:%s must be called with a colon, on the ctx of an orchestration",
-                            what);
+    return duro__host_blame(
+        L, h, "ctx:%s must be called with a colon, on the ctx of an orchestration", what);
   }
   const char *why = "is called outside of its orchestration";
   if (p->broken) {
@@ -155,8 +155,9 @@ static void run_fiber(duro__program *p, duro__fiber *f) {
   if (p->broken) return;
   if (status == LUA_YIELD) {
     if (!p->over && f->state != DURO__BLOCKED) {
-      fail_with_text(p, "failed", "the orchestration yielded to the host: use ctx:... to wait, and do "
-                                  "what needs the host's own coroutines in an activity");
+      fail_with_text(p, "failed",
+                     "the orchestration yielded to the host: use ctx:... to wait, and do "
+                     "what needs the host's own coroutines in an activity");
     }
     return;
   }

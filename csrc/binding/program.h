@@ -48,11 +48,11 @@ struct duro__task {
   uint64_t order;         // of its end, in history order
   duro__waiter *waiters, **waiters_end;
   duro__fiber *block;
-  char *text;             // output or error as JSON; NULL = none
+  char *text; // output or error as JSON; NULL = none
   size_t text_n;
-  int value_ref;          // of a block: what it returned (a table of `value_count` when more than one),
-  int value_count;        // or its error table
-  uint32_t owner;         // the fiber that made it
+  int value_ref;   // of a block: what it returned (a table of `value_count` when more than one),
+  int value_count; // or its error table
+  uint32_t owner;  // the fiber that made it
   uint8_t kind, state;
   bool observed;
 };
@@ -67,8 +67,8 @@ typedef enum duro__fiber_state {
 struct duro__fiber {
   duro__program *program;
   lua_State *co;
-  int ref; // of the coroutine
-  int args; // on its stack, for the first resume
+  int ref;                 // of the coroutine
+  int args;                // on its stack, for the first resume
   uint32_t number, parent; // from 1 (main); the fiber that spawned it
   uint8_t state;
   bool polling;   // waits for the next completion, whatever it is
@@ -102,9 +102,9 @@ struct duro__program {
   uint32_t fiber_count;
   int polling; // fibers that poll
   bool progress;
-  bool over;   // its end is recorded, or it is broken: no more user code runs
-  bool gone;   // the core has dropped it
-  bool quiet;  // inside of a side effect
+  bool over;  // its end is recorded, or it is broken: no more user code runs
+  bool gone;  // the core has dropped it
+  bool quiet; // inside of a side effect
   duro_code broken;
   duro_error *broken_error;
   duro__slot *slots;
@@ -115,7 +115,7 @@ struct duro__program {
 };
 
 // --- program.c ---
-extern const duro_program_ops duro__program_ops; // the core's door
+extern const duro_program_ops duro__program_ops;      // the core's door
 void duro__program_init(lua_State *L, duro__host *h); // everything of orchestrations, into core.ops
 // Raises unless `what` may be called now: right ctx, right coroutine, in a turn.
 duro__program *duro__program_check(lua_State *L, const char *what);
@@ -131,7 +131,7 @@ void duro__program_fail(duro__program *p, duro_str record);
 // --- fiber.c ---
 duro__fiber *duro__fiber_new(lua_State *L, duro__program *p); // raises when memory is out
 void duro__fiber_ready(duro__fiber *f);
-void duro__fiber_unlink(duro__fiber *f); // from everything it waits for
+void duro__fiber_unlink(duro__fiber *f);             // from everything it waits for
 void duro__fiber_free(lua_State *L, duro__fiber *f); // closes its coroutine
 // Waits until a task is done: `return` what these return. Room for `what` is checked before anything is
 // scheduled: raises where a yield cannot pass.
@@ -151,7 +151,7 @@ void duro__slot_remove(duro__program *p, duro__slot *slot);
 
 // --- task.c ---
 duro__task *duro__task_new(lua_State *L, duro__program *p, duro__task_kind kind); // pushes it
-duro__task *duro__task_at(duro__host *h, lua_State *L, int index); // NULL: no task
+duro__task *duro__task_at(duro__host *h, lua_State *L, int index);                // NULL: no task
 void duro__task_settle(duro__task *t, duro__program *p, duro__task_state state, duro_str text);
 // Nobody will look at it: DURO_OK, or the code of a turn that broke.
 duro_code duro__task_drop(lua_State *L, duro__program *p, duro__task *t, duro_error **err);

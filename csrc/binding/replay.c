@@ -29,7 +29,8 @@ static duro__rt *push_unopened(lua_State *L, duro__host *h) {
 
 static int replay(lua_State *L) {
   duro__host *h = duro__host_of(L);
-  if (h->program) return duro__host_blame(L, h, "duro.replay cannot be called inside an orchestration");
+  if (h->program)
+    return duro__host_blame(L, h, "duro.replay cannot be called inside an orchestration");
   luaL_checktype(L, 1, LUA_TFUNCTION);
   duro_str id, events;
   id.p = luaL_checklstring(L, 2, &id.n);

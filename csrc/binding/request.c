@@ -91,7 +91,8 @@ int duro__request_call(lua_State *L) {
     args = duro_buf_str(&h->scratch);
   }
   duro__entry entry = duro__rt_enter(L, rt, "call");
-  duro__aside aside = duro__host_aside(h); // it holds the arguments, and a load runs code of orchestrations
+  duro__aside aside =
+      duro__host_aside(h); // it holds the arguments, and a load runs code of orchestrations
   duro__request_bury(rt);
   q->request = duro_call(rt->core, verb, args);
   duro__host_back(h, &aside);
@@ -124,7 +125,8 @@ static int request_result(lua_State *L) {
   duro__host *h = duro__host_of(L);
   if (!q->request) {
     lua_pushnil(L);
-    duro__error_push_text(L, h, "closed", q->rt ? "the request was freed" : "the runtime is closed");
+    duro__error_push_text(L, h, "closed",
+                          q->rt ? "the request was freed" : "the runtime is closed");
     return 2;
   }
   duro_str json;

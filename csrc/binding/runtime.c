@@ -17,8 +17,10 @@ duro__rt *duro__rt_check(lua_State *L, const char *what) {
   if (rt->core && rt->pid == getpid()) return rt;
   lua_pushnil(L);
   if (rt->core) {
-    duro__error_push_text(L, h, "closed", "the runtime was opened in process %d and is used in %d: open "
-                          "one in each process", (int)rt->pid, (int)getpid());
+    duro__error_push_text(L, h, "closed",
+                          "the runtime was opened in process %d and is used in %d: open "
+                          "one in each process",
+                          (int)rt->pid, (int)getpid());
   } else {
     duro__error_push_text(L, h, "closed", "the runtime is closed");
   }
@@ -31,8 +33,10 @@ duro__entry duro__rt_enter(lua_State *L, duro__rt *rt, const char *what) {
     duro__host_blame(L, h, "rt:%s cannot be called inside an orchestration: use ctx:...", what);
   }
   if (rt->in_core) {
-    duro__host_blame(L, h, "rt:%s cannot be called while the runtime is at work (in a log or codec "
-                     "function)", what);
+    duro__host_blame(L, h,
+                     "rt:%s cannot be called while the runtime is at work (in a log or codec "
+                     "function)",
+                     what);
   }
   luaL_checkstack(L, 20, NULL);
   duro__entry entry = {h->L};
@@ -135,7 +139,8 @@ static int rt_register_thread_activity(lua_State *L) {
   duro__registered *code = (duro__registered *)malloc(sizeof *code);
   if (code) {
     code->ref = LUA_NOREF;
-    code->thread_call = duro__threads_call_new(module, function, generation, &code->thread_call_size);
+    code->thread_call =
+        duro__threads_call_new(module, function, generation, &code->thread_call_size);
   }
   if (!code || !code->thread_call) {
     free(code);
@@ -156,7 +161,8 @@ static int rt_step(lua_State *L) {
   if (!rt) return 2;
   int64_t timeout_ms = (int64_t)luaL_optnumber(L, 2, 0), turns = 0;
   if (duro__jobs_inside(rt)) {
-    return duro__host_blame(L, rt->host, "rt:step cannot be called inside an activity of its runtime");
+    return duro__host_blame(L, rt->host,
+                            "rt:step cannot be called inside an activity of its runtime");
   }
   duro_error *err = NULL;
   duro__entry entry = duro__rt_enter(L, rt, "step");
@@ -286,7 +292,8 @@ static int rt_close(lua_State *L) {
   if (!rt) return duro__host_blame(L, h, "rt:close must be called with a colon, on a runtime");
   if (rt->core) {
     if (h->program || rt->in_core || duro__jobs_inside(rt)) {
-      return duro__host_blame(L, h, "rt:close cannot be called inside an orchestration or an activity: "
+      return duro__host_blame(L, h,
+                              "rt:close cannot be called inside an orchestration or an activity: "
                               "use rt:stop()");
     }
     luaL_checkstack(L, 20, NULL);
@@ -314,7 +321,8 @@ static int rt_closed(lua_State *L) {
 
 int duro__rt_open(lua_State *L) {
   duro__host *h = duro__host_of(L);
-  if (h->program) return duro__host_blame(L, h, "duro.open cannot be called inside an orchestration");
+  if (h->program)
+    return duro__host_blame(L, h, "duro.open cannot be called inside an orchestration");
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
   duro__rt *rt = (duro__rt *)lua_newuserdata(L, sizeof *rt);

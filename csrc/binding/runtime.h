@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-typedef struct duro__attempt duro__attempt; // jobs.h
+typedef struct duro__attempt duro__attempt;      // jobs.h
 extern const duro_program_ops duro__program_ops; // program.c
 
 typedef struct duro__lua_request {
@@ -24,7 +24,7 @@ struct duro__rt {
   duro__host *host;
   duro_runtime *core; // NULL: closed
   pid_t pid;
-  int in_core;        // the core of this runtime is on the C stack
+  int in_core; // the core of this runtime is on the C stack
   duro__lua_request *requests;
   duro__attempt *attempts; // those under way
   duro__runner *awaiting;  // those that wait for a request, and ghosts
@@ -85,7 +85,8 @@ void duro__replay_init(lua_State *L, duro__host *h); // core.replay, core.json_f
 void duro__request_init(lua_State *L, duro__host *h);
 int duro__request_call(lua_State *L); // rt:call
 duro__lua_request *duro__request_at(duro__host *h, lua_State *L, int index);
-void duro__request_drop(duro__lua_request *q); // the answer, not the effect; a job that awaits it wakes
+void duro__request_drop(
+    duro__lua_request *q); // the answer, not the effect; a job that awaits it wakes
 void duro__request_close_all(duro__rt *rt);
 void duro__request_forget_all(duro__rt *rt); // after a fork
 void duro__request_bury(duro__rt *rt);

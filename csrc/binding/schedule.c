@@ -38,8 +38,8 @@ static duro__task *prepare(lua_State *L, duro__program *p, duro__task_kind kind,
 }
 
 // After the turn has answered: waits, or returns the handle (at the top of the stack).
-static int scheduled(lua_State *L, duro__program *p, duro__task *t, duro__task_kind kind, int64_t id,
-                     duro_code code, duro_error *err) {
+static int scheduled(lua_State *L, duro__program *p, duro__task *t, duro__task_kind kind,
+                     int64_t id, duro_code code, duro_error *err) {
   if (code) {
     if (t) t->program = NULL;
     return duro__program_turn_error(L, p, code, err);
@@ -88,7 +88,8 @@ static int ask_timer(lua_State *L, bool direct) {
     problem = duro__time_read(L, 3, &fire_at_ms);
     delay_ms = fire_at_ms > now_ms ? fire_at_ms - now_ms : 0;
   }
-  if (problem) return duro__duration_refuse(L, p->host, lua_isnoneornil(L, 3) ? 2 : 3, what, problem);
+  if (problem)
+    return duro__duration_refuse(L, p->host, lua_isnoneornil(L, 3) ? 2 : 3, what, problem);
   duro__task *t = prepare(L, p, DURO__TASK_TIMER, direct, what);
   int64_t id = 0;
   duro_error *err = NULL;
@@ -141,7 +142,8 @@ static int take(lua_State *L) {
   int64_t id = f->direct_id;
   f->direct_id = 0;
   if (f->result_state == DURO__FAILED) {
-    if (!duro__error_push_record(L, p->host, p->rt, f->result)) return duro__program_unreadable(L, p);
+    if (!duro__error_push_record(L, p->host, p->rt, f->result))
+      return duro__program_unreadable(L, p);
     return lua_error(L);
   }
   if (f->direct_kind == DURO__TASK_TIMER) return 0;
@@ -185,8 +187,8 @@ static int continue_as_new(lua_State *L) {
   static const char what[] = "continue_as_new";
   duro__program *p = duro__program_check(L, what);
   if (p->running->number != 1) {
-    return duro__host_blame(L, p->host,
-                            "ctx:%s must be called by the main function, not in a ctx:spawn block", what);
+    return duro__host_blame(
+        L, p->host, "ctx:%s must be called by the main function, not in a ctx:spawn block", what);
   }
   duro__fiber_check_yield(L, p, what);
   duro_str version = text_argument(L, p, 3, what, "version", true);

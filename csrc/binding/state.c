@@ -48,19 +48,31 @@ static const struct {
 static int push_fact(lua_State *L, duro__program *p, int fact) {
   const duro_program_start *start = p->start;
   switch (fact) {
-  case INSTANCE_ID: return push_str(L, start->instance_id);
-  case EXECUTION_ID: lua_pushinteger(L, (lua_Integer)start->execution_id); return 1;
-  case NAME: return push_str(L, start->name);
-  case VERSION: return push_str(L, start->version);
-  case PARENT: return start->parent_id.p ? push_str(L, start->parent_id) : 0;
-  case REPLAYING: lua_pushboolean(L, p->turn && duro_turn_replaying(p->turn)); return 1;
+  case INSTANCE_ID:
+    return push_str(L, start->instance_id);
+  case EXECUTION_ID:
+    lua_pushinteger(L, (lua_Integer)start->execution_id);
+    return 1;
+  case NAME:
+    return push_str(L, start->name);
+  case VERSION:
+    return push_str(L, start->version);
+  case PARENT:
+    return start->parent_id.p ? push_str(L, start->parent_id) : 0;
+  case REPLAYING:
+    lua_pushboolean(L, p->turn && duro_turn_replaying(p->turn));
+    return 1;
   case LENGTH:
     if (!p->turn) return 0;
     lua_pushinteger(L, (lua_Integer)duro_turn_history_length(p->turn));
     return 1;
-  case STATUS: return p->turn ? push_payload(L, p, duro_turn_custom_status(p->turn)) : 0;
-  case KV: duro__host_push(L, p->host->kv_ref); return 1;
-  default: return 0;
+  case STATUS:
+    return p->turn ? push_payload(L, p, duro_turn_custom_status(p->turn)) : 0;
+  case KV:
+    duro__host_push(L, p->host->kv_ref);
+    return 1;
+  default:
+    return 0;
   }
 }
 
@@ -77,7 +89,8 @@ static int ctx_index(lua_State *L) {
   duro__host *h = duro__host_of(L);
   duro__program *p = (duro__program *)duro__host_userdata(L, 1, h->ctx_mt);
   if (p && p->start) return push_fact(L, p, fact);
-  return duro__host_blame(L, h, "ctx.%s is read after the end of this execution", lua_tostring(L, 2));
+  return duro__host_blame(L, h, "ctx.%s is read after the end of this execution",
+                          lua_tostring(L, 2));
 }
 
 static int ctx_newindex(lua_State *L) {
@@ -164,7 +177,8 @@ static int set_custom_status(lua_State *L) {
 static int set_attributes(lua_State *L) {
   duro__program *p = duro__program_check(L, "set_attributes");
   if (!lua_istable(L, 2)) {
-    return duro__host_blame(L, p->host, "ctx:set_attributes needs a table, got %s", luaL_typename(L, 2));
+    return duro__host_blame(L, p->host, "ctx:set_attributes needs a table, got %s",
+                            luaL_typename(L, 2));
   }
   duro_str object = payload(L, p, 2, "attributes");
   duro_error *err = NULL;
@@ -282,7 +296,8 @@ static int on_query(lua_State *L) {
   check_string(L, p, 2, "the name of ctx:on_query");
   lua_settop(L, 3);
   if (!lua_isnil(L, 3) && !lua_isfunction(L, 3)) {
-    return duro__host_blame(L, p->host, "ctx:on_query needs a function, got %s", luaL_typename(L, 3));
+    return duro__host_blame(L, p->host, "ctx:on_query needs a function, got %s",
+                            luaL_typename(L, 3));
   }
   if (p->queries_ref == LUA_NOREF) {
     lua_newtable(L);
@@ -347,7 +362,8 @@ void duro__state_init(lua_State *L, duro__host *h) {
   }
   lua_pushcclosure(L, ctx_index, 3);
   lua_setfield(L, -2, "__index");
-  const luaL_Reg meta[] = {{"__newindex", ctx_newindex}, {"__tostring", ctx_tostring}, {NULL, NULL}};
+  const luaL_Reg meta[] = {
+      {"__newindex", ctx_newindex}, {"__tostring", ctx_tostring}, {NULL, NULL}};
   duro__host_functions(L, h, meta);
   lua_pushliteral(L, "duro.ctx");
   lua_setfield(L, -2, "__metatable");

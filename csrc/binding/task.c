@@ -82,8 +82,12 @@ int duro__task_take(lua_State *L, duro__program *p, duro__task *t) {
       return duro__program_unreadable(L, p);
     }
     return lua_error(L);
-  case DURO__CANCELLED: duro__error_push_text(L, p->host, "cancelled", "the task was cancelled"); break;
-  case DURO__OPEN: duro__error_push_text(L, p->host, "running", "the task is not done"); break;
+  case DURO__CANCELLED:
+    duro__error_push_text(L, p->host, "cancelled", "the task was cancelled");
+    break;
+  case DURO__OPEN:
+    duro__error_push_text(L, p->host, "running", "the task is not done");
+    break;
   }
   return lua_error(L);
 }

@@ -15,9 +15,7 @@ DURO_EXPORT int luaopen_duro_core(lua_State *L);
 
 // --- The loop's side ---
 
-static void add_part(duro_buf *b, const char *text) {
-  duro_buf_add(b, text, strlen(text) + 1);
-}
+static void add_part(duro_buf *b, const char *text) { duro_buf_add(b, text, strlen(text) + 1); }
 
 char *duro__threads_call_new(const char *module, const char *function, int64_t generation,
                              size_t *size) {
@@ -55,14 +53,16 @@ void duro__threads_start(lua_State *L, duro__rt *rt, duro_job *job) {
   duro_buf_add(&call, code->thread_call, code->thread_call_size);
   add_paths(L, &call);
   duro__entry entry = duro__rt_enter(L, rt, "step");
-  duro_code problem = call.oom ? duro_fail_oom(&err) : duro_job_offload(job, duro_buf_str(&call), &err);
+  duro_code problem =
+      call.oom ? duro_fail_oom(&err) : duro_job_offload(job, duro_buf_str(&call), &err);
   if (problem) {
     duro_buf_clear(&call);
     duro_buf_printf(&call, "{\"code\":\"%s\",\"message\":", duro_code_string(problem));
     duro_json_add_string(&call, duro_str_from(err ? err->message : duro_code_sentence(problem)));
     duro_buf_add_char(&call, '}');
-    duro_job_fail(job, call.oom ? DURO_STR("{\"code\":\"out_of_memory\",\"message\":\"memory is out\"}")
-                                : duro_buf_str(&call));
+    duro_job_fail(job, call.oom
+                           ? DURO_STR("{\"code\":\"out_of_memory\",\"message\":\"memory is out\"}")
+                           : duro_buf_str(&call));
     duro_error_free(err);
   }
   duro__rt_leave(rt, entry);
@@ -171,8 +171,9 @@ static void fail_raw(lua_State *L, duro_work *work) {
   duro_buf_add_lit(&b, "{\"code\":\"failed\",\"message\":");
   duro_json_add_string(&b, duro_utf8_valid(message) ? message : DURO_STR("(no valid text)"));
   duro_buf_add_char(&b, '}');
-  duro_work_fail(work, b.oom ? DURO_STR("{\"code\":\"out_of_memory\",\"message\":\"memory is out\"}")
-                             : duro_buf_str(&b));
+  duro_work_fail(work, b.oom
+                           ? DURO_STR("{\"code\":\"out_of_memory\",\"message\":\"memory is out\"}")
+                           : duro_buf_str(&b));
   duro_buf_free(&b);
 }
 
@@ -247,11 +248,12 @@ static int thread_log(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"thread_info", thread_info},   {"thread_cancelled", thread_cancelled},
-    {"thread_heartbeat", thread_heartbeat}, {"thread_sleep", thread_sleep},
-    {"thread_log", thread_log},     {NULL, NULL},
+    {"thread_info", thread_info},
+    {"thread_cancelled", thread_cancelled},
+    {"thread_heartbeat", thread_heartbeat},
+    {"thread_sleep", thread_sleep},
+    {"thread_log", thread_log},
+    {NULL, NULL},
 };
 
-void duro__threads_functions(lua_State *L, duro__host *h) {
-  duro__host_functions(L, h, functions);
-}
+void duro__threads_functions(lua_State *L, duro__host *h) { duro__host_functions(L, h, functions); }

@@ -15,13 +15,18 @@
 // Instance keys grow with creation time and tell it: milliseconds since 2020 in the upper bits, then
 // one bit that says a client process made it, then a counter. So newest-first lists and ranges of
 // creation time need no index, and the owner and clients never choose the same key.
-#define DURO_KEY_EPOCH_MS INT64_C(1577836800000)
-#define DURO_KEY_COUNTER_BITS 19 /* below the maker's bit */
+#define DURO_KEY_EPOCH_MS     INT64_C(1577836800000)
+#define DURO_KEY_COUNTER_BITS 19            /* below the maker's bit */
 int64_t duro_key_floor(int64_t created_ms); // the smallest key of that millisecond
 int64_t duro_key_next(int64_t last_key, int64_t now_ms, bool by_client);
 int64_t duro_key_created_ms(int64_t key);
 
-typedef enum duro_vm { DURO_VM_ANY = 0, DURO_VM_LUA54 = 1, DURO_VM_LUAJIT = 2, DURO_VM_C = 3 } duro_vm;
+typedef enum duro_vm {
+  DURO_VM_ANY = 0,
+  DURO_VM_LUA54 = 1,
+  DURO_VM_LUAJIT = 2,
+  DURO_VM_C = 3
+} duro_vm;
 
 typedef struct duro_instance_row {
   int64_t key;
@@ -40,15 +45,16 @@ typedef struct duro_instance_row {
   duro_str parent_id;      // absent = a root
   int64_t parent_event_id; // the scheduling event in the parent
   int64_t parent_execution_id;
-  int64_t depth;           // 0 = a root
-  int64_t wake_at_ms;      // 0 now, a time, or DURO_NEVER
-  duro_str waiting_on;     // JSON array of text: ["activity","event:approval"]; "[]" when none
-  duro_str custom_status;  // JSON; absent = never set or reset
+  int64_t depth;          // 0 = a root
+  int64_t wake_at_ms;     // 0 now, a time, or DURO_NEVER
+  duro_str waiting_on;    // JSON array of text: ["activity","event:approval"]; "[]" when none
+  duro_str custom_status; // JSON; absent = never set or reset
   int64_t custom_status_version;
-  duro_str attributes;     // JSON object; absent = none
-  duro_str output;         // JSON
-  duro_str error;          // JSON error object; of a stalled instance {code, message, expected, got, event_id}
-  duro_str reason;         // of a suspension, or of the last cancel
+  duro_str attributes; // JSON object; absent = none
+  duro_str output;     // JSON
+  duro_str
+      error; // JSON error object; of a stalled instance {code, message, expected, got, event_id}
+  duro_str reason; // of a suspension, or of the last cancel
   // Totals over all executions, exact once folded:
   int64_t turns;
   int64_t turn_us_total;
@@ -108,11 +114,11 @@ typedef struct duro_job_row {
   duro_str queue, name, activity_id, instance_id;
   duro_str input, options, heartbeat;
   int64_t created_at_ms;
-  int64_t lease_until_ms; // real time; in the past = free, also when its holder has died
-  duro_str holder;        // absent = nobody yet
-  bool cancelled;         // held back: nobody may claim it
+  int64_t lease_until_ms;            // real time; in the past = free, also when its holder has died
+  duro_str holder;                   // absent = nobody yet
+  bool cancelled;                    // held back: nobody may claim it
   int64_t claimed_at_ms, beat_at_ms; // the holder's time: its claim, its last heartbeat (0 = none)
-  int64_t lost;           // holders that died with it
+  int64_t lost;                      // holders that died with it
 } duro_job_row;
 
 // A client's command to the owner, and the owner's answer.
@@ -123,13 +129,14 @@ typedef struct duro_request_row {
   int64_t instance_key; // 0 = none yet
   duro_str body;        // JSON
   int64_t posted_at_ms;
-  duro_str answer;      // JSON, absent = not yet
+  duro_str answer; // JSON, absent = not yet
 } duro_request_row;
 
 typedef struct duro_counter {
-  duro_str name;   // orchestration (or activity) name
-  duro_str metric; // "started" "completed" "failed" "cancelled" "terminated" "activities" "timers" "events"
-                   // "duration_ms" ...
+  duro_str name; // orchestration (or activity) name
+  duro_str
+      metric; // "started" "completed" "failed" "cancelled" "terminated" "activities" "timers" "events"
+              // "duration_ms" ...
   int64_t minute_ms; // start of the minute for the rollup
   int64_t delta;
 } duro_counter;

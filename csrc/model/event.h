@@ -24,7 +24,7 @@
   X(ACTIVITY_COMPLETED, "activity_completed", A)                                                   \
   X(ACTIVITY_FAILED, "activity_failed", A)                                                         \
   X(ACTIVITY_RETRY_SCHEDULED, "activity_retry_scheduled", A)                                       \
-  X(ACTIVITY_DEFERRED, "activity_deferred", A) /* ended without a result: a token brings it */       \
+  X(ACTIVITY_DEFERRED, "activity_deferred", A) /* ended without a result: a token brings it */     \
   X(ACTIVITY_CANCELLED, "activity_cancelled", C)                                                   \
   X(TIMER_CREATED, "timer_created", C)                                                             \
   X(TIMER_FIRED, "timer_fired", A)                                                                 \
@@ -63,35 +63,35 @@ char duro_event_kind_group(duro_event_kind kind); // 'A', 'C' or 'T'
 // X(member, "disk key", TYPE, "public key"). TYPE: INT (0 = absent), TEXT (a JSON string), JSON (raw
 // JSON text), BOOL. `id`, `kind` and `at_ms` are written first and always have their own rule.
 #define DURO_EVENT_FIELDS(X)                                                                       \
-  X(source, "source", INT, "source_event_id")      /* what a completion completes */               \
-  X(name, "name", TEXT, "name")                    /* of activity, orchestration, event, key ... */\
+  X(source, "source", INT, "source_event_id") /* what a completion completes */                    \
+  X(name, "name", TEXT, "name")               /* of activity, orchestration, event, key ... */     \
   X(version, "version", TEXT, "version")                                                           \
-  X(instance, "instance", TEXT, "instance_id")     /* the other one: child, receiver */            \
-  X(input, "input", JSON, "input")                 /* what goes in: input, event data, kv value */ \
-  X(output, "output", JSON, "output")              /* what comes out */                            \
-  X(error, "error", JSON, "error")                 /* an error object */                           \
+  X(instance, "instance", TEXT, "instance_id") /* the other one: child, receiver */                \
+  X(input, "input", JSON, "input")             /* what goes in: input, event data, kv value */     \
+  X(output, "output", JSON, "output")          /* what comes out */                                \
+  X(error, "error", JSON, "error")             /* an error object */                               \
   X(reason, "reason", TEXT, "reason")                                                              \
-  X(options, "options", JSON, "options")           /* retry, timeouts, queue, as scheduled */      \
+  X(options, "options", JSON, "options") /* retry, timeouts, queue, as scheduled */                \
   X(attempt, "attempt", INT, "attempt")                                                            \
-  X(fire_at_ms, "fire_at", INT, "fire_at_ms")      /* timers: due; retries: next attempt */        \
+  X(fire_at_ms, "fire_at", INT, "fire_at_ms") /* timers: due; retries: next attempt */             \
   X(delay_ms, "delay", INT, "delay_ms")                                                            \
   X(deadline_ms, "deadline", INT, "deadline_ms")                                                   \
-  X(run_id, "run_id", TEXT, "run_id")              /* started: seeds uuid and random */            \
-  X(parent, "parent", TEXT, "parent_instance")     /* started: the parent's id */                  \
+  X(run_id, "run_id", TEXT, "run_id")          /* started: seeds uuid and random */                \
+  X(parent, "parent", TEXT, "parent_instance") /* started: the parent's id */                      \
   X(parent_event, "parent_event", INT, "parent_event_id")                                          \
   X(dedup_id, "dedup_id", TEXT, "dedup_id")                                                        \
-  X(carry, "carry", JSON, "carry")                 /* started: mailbox, kv ... of the last execution */ \
-  X(lost, "lost", BOOL, "lost")                    /* a retry because the process died */          \
+  X(carry, "carry", JSON, "carry") /* started: mailbox, kv ... of the last execution */            \
+  X(lost, "lost", BOOL, "lost")    /* a retry because the process died */                          \
   X(heartbeat, "heartbeat", JSON, "heartbeat_details") /* a retry: what the attempt told last */
 
 typedef struct duro_event {
   int64_t id; // 1, 2, ... within its execution
   duro_event_kind kind;
   int64_t at_ms; // the time of the turn that recorded it
-#define INT int64_t
-#define TEXT duro_str
-#define JSON duro_str
-#define BOOL bool
+#define INT                              int64_t
+#define TEXT                             duro_str
+#define JSON                             duro_str
+#define BOOL                             bool
 #define X(member, key, type, public_key) type member;
   DURO_EVENT_FIELDS(X)
 #undef X

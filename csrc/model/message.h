@@ -12,10 +12,10 @@ typedef struct duro_message {
   int64_t execution_id; // 0 = whichever is current
   int64_t row_id;       // its row in `messages`; 0 = in memory only
   int64_t request_id;   // its row in `requests`; 0 = none
-  bool must_keep;       // the batch that caused it carries it as a row unless a turn consumes it there
-  void *waiter;         // runtime: who is answered when the batch that consumes it is durable
-  duro_event event;     // group A, `id` and `at_ms` unset; slices point into `bytes`
-  char *bytes;          // owned, one block
+  bool must_keep;   // the batch that caused it carries it as a row unless a turn consumes it there
+  void *waiter;     // runtime: who is answered when the batch that consumes it is durable
+  duro_event event; // group A, `id` and `at_ms` unset; slices point into `bytes`
+  char *bytes;      // owned, one block
 } duro_message;
 
 // An owned deep copy of `event` as a message; NULL when memory is out. Free with duro_message_free.

@@ -6,7 +6,7 @@
 
 // X(NAME, "string", final)
 #define DURO_STATUSES(X)                                                                           \
-  X(PENDING, "pending", false)     /* its start lies in the future */                              \
+  X(PENDING, "pending", false) /* its start lies in the future */                                  \
   X(RUNNING, "running", false)                                                                     \
   X(SUSPENDED, "suspended", false)                                                                 \
   X(STALLED, "stalled", false)                                                                     \

@@ -33,8 +33,8 @@ static void replace(duro_str *error, duro_str data, duro_str by, duro_buf *buf) 
   duro_buf_add(buf, error->p + after, error->n - after);
 }
 
-duro_code duro__conceal_error(const duro_program_ops *ops, void *host, duro_str *error, duro_buf *buf,
-                              duro_error **err) {
+duro_code duro__conceal_error(const duro_program_ops *ops, void *host, duro_str *error,
+                              duro_buf *buf, duro_error **err) {
   if (!ops || !ops->conceal) return DURO_OK;
   duro_str data = duro_json_member(*error, "data"), stored = data;
   duro_buf form = {0};
@@ -52,7 +52,8 @@ duro_code duro__conceal_error(const duro_program_ops *ops, void *host, duro_str 
 
 void duro__conceal_error_without_data(duro_str *error, duro_buf *buf) {
   duro_str data = duro_json_member(*error, "data");
-  if (data.p) replace(error, data, DURO_STR("\"left out: it could not be put into its stored form\""), buf);
+  if (data.p)
+    replace(error, data, DURO_STR("\"left out: it could not be put into its stored form\""), buf);
   *error = buf->oom ? DURO_STR("{\"code\":\"out_of_memory\",\"message\":\"memory is out\"}")
            : data.p ? duro_buf_str(buf)
                     : *error;

@@ -18,8 +18,8 @@ duro_code duro__conceal(const duro_program_ops *ops, void *host, duro_str *paylo
 duro_code duro__reveal(const duro_program_ops *ops, void *host, duro_str *payload, duro_buf *buf,
                        duro_error **err);
 // Of an error object `data` is the payload; code, message and the rest stay readable.
-duro_code duro__conceal_error(const duro_program_ops *ops, void *host, duro_str *error, duro_buf *buf,
-                              duro_error **err);
+duro_code duro__conceal_error(const duro_program_ops *ops, void *host, duro_str *error,
+                              duro_buf *buf, duro_error **err);
 // What takes its place when the hook has failed: the error with a sentence as its data.
 void duro__conceal_error_without_data(duro_str *error, duro_buf *buf);
 

@@ -39,8 +39,8 @@ typedef enum duro__open_state {
   DURO__STATE_WAITING,     // timer, wait, child; an activity whose job waits to run
   DURO__STATE_RUNNING,     // an activity whose job runs (set by the runtime; not in history)
   DURO__STATE_BACKING_OFF, // an activity between attempts
-  DURO__STATE_DEFERRED,    // an activity whose result a token will bring; fire_at: its attempt's timeout
-  DURO__STATE_BOUND,       // a wait that has an event nobody has looked at yet
+  DURO__STATE_DEFERRED, // an activity whose result a token will bring; fire_at: its attempt's timeout
+  DURO__STATE_BOUND,    // a wait that has an event nobody has looked at yet
 } duro__open_state;
 
 typedef struct duro__open {
@@ -49,25 +49,25 @@ typedef struct duro__open {
   duro__open_state state;
   duro_str name, version, instance, input, options; // owned by the exec
   int64_t scheduled_at_ms;
-  int64_t fire_at_ms;    // timer: due; activity backing off: next attempt
+  int64_t fire_at_ms; // timer: due; activity backing off: next attempt
   int64_t delay_ms;
-  int64_t deadline_ms;   // whole timeout; 0 = none
+  int64_t deadline_ms;     // whole timeout; 0 = none
   int64_t volatile_due_ms; // runtime: attempt or heartbeat timeout of the running job; 0 = none
-  int64_t attempt;       // activity: the attempt that is next or under way, from 1
+  int64_t attempt;         // activity: the attempt that is next or under way, from 1
   int64_t lost_in_a_row;
-  duro_str last_error;   // JSON, absent = none
-  duro_str queue;        // activity: served elsewhere; absent = here
-  int64_t bound_event;   // wait: the event_received it holds, 0 = none
-  void *runtime;         // the runtime's own (its job); NULL after load
-  duro_str heartbeat;    // JSON details of the newest heartbeat, absent = none (not in history)
+  duro_str last_error; // JSON, absent = none
+  duro_str queue;      // activity: served elsewhere; absent = here
+  int64_t bound_event; // wait: the event_received it holds, 0 = none
+  void *runtime;       // the runtime's own (its job); NULL after load
+  duro_str heartbeat;  // JSON details of the newest heartbeat, absent = none (not in history)
 } duro__open;
 
 // --- What a turn leaves for the runtime to do ---
 typedef enum duro__effect_kind {
-  DURO__START_JOB,      // task: activity to run (first attempt, or a retry with no delay)
-  DURO__CANCEL_JOB,     // task: its job is no longer wanted
-  DURO__START_CHILD,    // task: create the child instance (its open entry tells)
-  DURO__CANCEL_CHILD,   // instance: send it cancel_requested
+  DURO__START_JOB,    // task: activity to run (first attempt, or a retry with no delay)
+  DURO__CANCEL_JOB,   // task: its job is no longer wanted
+  DURO__START_CHILD,  // task: create the child instance (its open entry tells)
+  DURO__CANCEL_CHILD, // instance: send it cancel_requested
   DURO__TERMINATE_CHILD,
   DURO__START_DETACHED, // event: an orchestration_chained
   DURO__SEND_EVENT,     // event: an event_sent
@@ -76,25 +76,26 @@ typedef enum duro__effect_kind {
 typedef struct duro__effect {
   duro__effect_kind kind;
   int64_t task;
-  void *runtime;       // CANCEL_JOB: what the open entry's `runtime` was
-  duro_event event;    // START_DETACHED, SEND_EVENT, CANCEL_CHILD: name, version, instance, input, reason
+  void *runtime; // CANCEL_JOB: what the open entry's `runtime` was
+  duro_event
+      event; // START_DETACHED, SEND_EVENT, CANCEL_CHILD: name, version, instance, input, reason
 } duro__effect;
 
 // Where code and history part.
 typedef struct duro__mismatch {
   int64_t event_id;
-  duro_code code;    // DURO_NONDETERMINISM, or DURO_NOT_REGISTERED set by the runtime
-  char *expected;    // owned: "activity_scheduled 'charge'" (from history)
-  char *got;         // owned: what the code asked for; "nothing (the code waits)" ...
+  duro_code code; // DURO_NONDETERMINISM, or DURO_NOT_REGISTERED set by the runtime
+  char *expected; // owned: "activity_scheduled 'charge'" (from history)
+  char *got;      // owned: what the code asked for; "nothing (the code waits)" ...
 } duro__mismatch;
 
 typedef struct duro__turn_result {
   int64_t first_event_id;
   int64_t event_count;
-  duro_str events;          // JSON array "[...]" in the exec's buffer, valid until the next turn begins
+  duro_str events; // JSON array "[...]" in the exec's buffer, valid until the next turn begins
   const duro__effect *effects;
   size_t effect_count;
-  duro_status status;       // RUNNING, SUSPENDED, a final one, or CONTINUED_AS_NEW
+  duro_status status; // RUNNING, SUSPENDED, a final one, or CONTINUED_AS_NEW
   bool custom_status_changed, attributes_changed;
   duro_str output, error, reason; // of a final status (valid like events)
   // CONTINUED_AS_NEW: the first event of the next execution, `run_id` left to the caller's copy.
@@ -104,7 +105,8 @@ typedef struct duro__turn_result {
 } duro__turn_result;
 
 // `instance_id` is copied. The exec starts empty: give it a history, or an ORCHESTRATION_STARTED arrival.
-duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id, int64_t execution_id);
+duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id,
+                           int64_t execution_id);
 void duro__exec_free(duro__exec *x); // ends the program
 // Gives back what only a running turn needs (about 1 KB), for an exec that will idle. The last turn's
 // result ends with it.
@@ -153,7 +155,12 @@ void duro__exec_turn_end(duro__exec *x, duro__turn_result *out);
 
 // --- Time: due timers, retries and deadlines of open tasks ---
 int64_t duro__exec_next_due_ms(const duro__exec *x); // DURO_NEVER when none
-typedef enum duro__due_kind { DURO__DUE_NONE, DURO__DUE_TIMER, DURO__DUE_RETRY, DURO__DUE_TIMEOUT } duro__due_kind;
+typedef enum duro__due_kind {
+  DURO__DUE_NONE,
+  DURO__DUE_TIMER,
+  DURO__DUE_RETRY,
+  DURO__DUE_TIMEOUT
+} duro__due_kind;
 // The first task due at or before now_ms, in order (time, id), taken off the due list. TIMER and
 // TIMEOUT: the caller applies timer_fired, or activity_failed with code timeout; RETRY: the entry is
 // WAITING again and the caller starts its job (no event).
@@ -165,9 +172,9 @@ void duro__exec_set_volatile_due(duro__exec *x, int64_t task, int64_t due_ms);
 duro_code duro__exec_set_heartbeat(duro__exec *x, int64_t task, duro_str details, duro_error **err);
 
 // --- Looking ---
-duro__open *duro__exec_open(duro__exec *x, int64_t task); // NULL: not open
+duro__open *duro__exec_open(duro__exec *x, int64_t task);          // NULL: not open
 duro__open *duro__exec_open_next(duro__exec *x, int64_t after_id); // in id order; start with 0
-void *duro__exec_program(const duro__exec *x); // NULL: none
+void *duro__exec_program(const duro__exec *x);                     // NULL: none
 int64_t duro__exec_last_event_id(const duro__exec *x);
 int64_t duro__exec_execution_id(const duro__exec *x);
 duro_status duro__exec_status(const duro__exec *x);
@@ -189,7 +196,8 @@ bool duro__exec_kv_next(const duro__exec *x, duro_str after, duro_str *key, duro
 bool duro__exec_mailbox_next(const duro__exec *x, size_t *at, duro_str *name, duro_str *data,
                              int64_t *event_id);
 int64_t duro__exec_parent_event_id(const duro__exec *x); // in the parent; 0 for a root
-int64_t duro__exec_deadline_ms(const duro__exec *x); // of the whole instance (started.deadline), 0 = none
+int64_t
+duro__exec_deadline_ms(const duro__exec *x); // of the whole instance (started.deadline), 0 = none
 size_t duro__exec_memory_bytes(const duro__exec *x); // an estimate
 
 #endif

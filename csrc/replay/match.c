@@ -119,11 +119,16 @@ static duro_code find_difference(duro__exec *x, const duro_event *h, const duro_
   if (!code && h->kind == DURO_EVENT_ORCHESTRATION_COMPLETED) {
     code = compare(x, h->output, e->output, &output, &d->secret, err);
   }
-  if (!input) d->what = "input";
-  else if (!duro_str_equal(h->version, e->version)) d->what = "version";
-  else if (!options) d->what = "options";
-  else if (h->fire_at_ms != e->fire_at_ms) d->what = "time";
-  else if (!output) d->what = "output";
+  if (!input)
+    d->what = "input";
+  else if (!duro_str_equal(h->version, e->version))
+    d->what = "version";
+  else if (!options)
+    d->what = "options";
+  else if (h->fire_at_ms != e->fire_at_ms)
+    d->what = "time";
+  else if (!output)
+    d->what = "output";
   return code;
 }
 
@@ -213,8 +218,8 @@ static duro_code meet(duro__exec *x, duro_event *e, duro_error **err) {
 // --- The way into history ---
 
 // Puts a payload of the event into its stored form, in the turn's arena.
-typedef duro_code exchange(const duro_program_ops *ops, void *host, duro_str *payload, duro_buf *buf,
-                           duro_error **err);
+typedef duro_code exchange(const duro_program_ops *ops, void *host, duro_str *payload,
+                           duro_buf *buf, duro_error **err);
 
 static duro_code conceal_by(duro__exec *x, exchange *conceal, duro_str *payload, duro_error **err) {
   duro_buf buf = {0};

@@ -27,14 +27,14 @@ typedef struct duro_program_start {
   int64_t execution_id;
   duro_str parent_id; // absent for a root
   duro_str run_id;
-  duro_str input;     // JSON; absent = none
+  duro_str input; // JSON; absent = none
 } duro_program_start;
 
 typedef enum duro_completion_kind {
   DURO_TASK_COMPLETED, // `task` ended with `output` (JSON; absent = none), borrowed for the step
   DURO_TASK_FAILED,    // `task` ended with `error` (JSON error object)
-  DURO_CANCEL,         // the instance is to be cancelled: every open task has just been cancelled by the
-                       // core (TASK_FAILED does not follow for them); the code sees `error` once at each wait
+  DURO_CANCEL, // the instance is to be cancelled: every open task has just been cancelled by the
+  // core (TASK_FAILED does not follow for them); the code sees `error` once at each wait
 } duro_completion_kind;
 
 typedef struct duro_completion {
@@ -76,8 +76,8 @@ duro_code duro_turn_timer(duro_turn *t, int64_t fire_at_ms, int64_t delay_ms, in
                           duro_error **err);
 duro_code duro_turn_wait(duro_turn *t, duro_str event_name, int64_t *task, duro_error **err);
 // `id` absent: {parent}::{execution}::{event id}.
-duro_code duro_turn_child(duro_turn *t, duro_str name, duro_str version, duro_str id, duro_str input,
-                          duro_str options, int64_t *task, duro_error **err);
+duro_code duro_turn_child(duro_turn *t, duro_str name, duro_str version, duro_str id,
+                          duro_str input, duro_str options, int64_t *task, duro_error **err);
 // The code will never look at this task: an unfinished one is cancelled and recorded so; a wait gives
 // its event back to the head of the mailbox. A task that is over or unknown: nothing happens.
 duro_code duro_turn_cancel_task(duro_turn *t, int64_t task, duro_error **err);
@@ -87,8 +87,8 @@ void duro_turn_observe(duro_turn *t, int64_t task);
 // --- Fire and forget ---
 // *id_out: the id of the detached instance (valid during the turn). `id` absent: a version 7 UUID made of
 // the time of the turn, the run, the execution and the event, so a replay makes the same.
-duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_str id, duro_str input,
-                          duro_str *id_out, duro_error **err);
+duro_code duro_turn_start(duro_turn *t, duro_str name, duro_str version, duro_str id,
+                          duro_str input, duro_str *id_out, duro_error **err);
 duro_code duro_turn_raise(duro_turn *t, duro_str instance_id, duro_str event_name, duro_str data,
                           duro_error **err);
 
@@ -101,7 +101,8 @@ duro_code duro_turn_kv_set(duro_turn *t, duro_str key, duro_str value /* absent:
 duro_str duro_turn_kv_get(const duro_turn *t, duro_str key); // absent: not there
 // Walks in byte order of the keys: `after` absent starts. False at the end.
 bool duro_turn_kv_next(const duro_turn *t, duro_str after, duro_str *key, duro_str *value);
-duro_code duro_turn_set_attributes(duro_turn *t, duro_str object, duro_error **err); // merged; null removes
+duro_code duro_turn_set_attributes(duro_turn *t, duro_str object,
+                                   duro_error **err); // merged; null removes
 // Side effects: when *recorded comes back present, that is the value; when absent, run the function
 // and give its value to duro_turn_side_effect_record before any other call. A function that fails must
 // leave a value too (the host's own form of an error), or a replay could not know that it ran. A value

@@ -94,24 +94,24 @@ duro__call_function duro__verb_start, duro__verb_start_many; // verbs_start.c
 duro__call_function duro__verb_raise_event, duro__verb_cancel, duro__verb_terminate,
     duro__verb_suspend, duro__verb_resume, duro__verb_complete_activity,
     duro__verb_fail_activity;                                                // verbs_client.c
-duro__call_function duro__verb_job;                                                // queues.c
+duro__call_function duro__verb_job;                                          // queues.c
 duro__call_function duro__verb_delete_instance, duro__verb_prune_executions; // verbs_delete.c
 duro__call_function duro__verb_cancel_instances, duro__verb_terminate_instances,
     duro__verb_suspend_instances, duro__verb_resume_instances,
-    duro__verb_raise_event_bulk;                        // verbs_bulk.c
-duro__call_function duro__verb_delete_instances;        // verbs_bulk_delete.c
-duro__call_function duro__verb_prune;                   // verbs_prune.c
+    duro__verb_raise_event_bulk;                 // verbs_bulk.c
+duro__call_function duro__verb_delete_instances; // verbs_bulk_delete.c
+duro__call_function duro__verb_prune;            // verbs_prune.c
 duro__call_function duro__verb_wait, duro__verb_wait_custom_status,
-    duro__verb_wait_for_instances; // verbs_wait.c
+    duro__verb_wait_for_instances;                                                  // verbs_wait.c
 duro__call_function duro__verb_list_instances, duro__verb_list_instances_paginated; // verbs_list.c
-duro__call_function duro__verb_search_instances;                                    // verbs_search.c
-duro__call_function duro__verb_status, duro__verb_bulk_status,
-    duro__verb_list_executions, duro__verb_descriptor, duro__verb_registered; // verbs_read.c
-duro__call_function duro__verb_dependencies; // verbs_dependencies.c
-duro__call_function duro__verb_why;          // verbs_why.c
-duro__call_function duro__verb_details, duro__verb_statistics;                // verbs_details.c
-duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv;     // verbs_history.c
-duro__call_function duro__verb_query, duro__verb_stack;                       // verbs_query.c
-duro__call_function duro__verb_runtime_metrics;                               // verbs_metrics.c
+duro__call_function duro__verb_search_instances; // verbs_search.c
+duro__call_function duro__verb_status, duro__verb_bulk_status, duro__verb_list_executions,
+    duro__verb_descriptor, duro__verb_registered;                         // verbs_read.c
+duro__call_function duro__verb_dependencies;                              // verbs_dependencies.c
+duro__call_function duro__verb_why;                                       // verbs_why.c
+duro__call_function duro__verb_details, duro__verb_statistics;            // verbs_details.c
+duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv; // verbs_history.c
+duro__call_function duro__verb_query, duro__verb_stack;                   // verbs_query.c
+duro__call_function duro__verb_runtime_metrics;                           // verbs_metrics.c
 
 #endif

@@ -162,7 +162,8 @@ bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *
   duro_json_reader reader;
   duro_json_open(&reader, array);
   duro_json_type first = duro_json_next(&reader);
-  if (first == DURO_JSON_BEGIN_OBJECT && duro_json_next(&reader) == DURO_JSON_END_OBJECT) return true; // {} of Lua
+  if (first == DURO_JSON_BEGIN_OBJECT && duro_json_next(&reader) == DURO_JSON_END_OBJECT)
+    return true; // {} of Lua
   bool fine = first == DURO_JSON_BEGIN_ARRAY || not_an_array(r, key);
   while (fine) {
     duro_json_type type = duro_json_next(&reader);

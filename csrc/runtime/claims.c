@@ -14,17 +14,17 @@
 #include "runtime/answers.h"
 #include "runtime/internal.h"
 
-#define BEAT_EVERY_MS    1000                   // details are written so often at most
-#define POLL_LEAST_MS    2                      // after there was work
-#define POLL_MOST_MS     50                     // after a while without
-#define ANNOUNCE_NS      UINT64_C(30000000000)  // so that an idle worker is known to be there
-#define RETRY_NS         UINT64_C(500000000)    // after a fault of the store
-#define BUSY_PATIENCE_NS UINT64_C(5000000000)   // others' transactions are far shorter
+#define BEAT_EVERY_MS    1000                  // details are written so often at most
+#define POLL_LEAST_MS    2                     // after there was work
+#define POLL_MOST_MS     50                    // after a while without
+#define ANNOUNCE_NS      UINT64_C(30000000000) // so that an idle worker is known to be there
+#define RETRY_NS         UINT64_C(500000000)   // after a fault of the store
+#define BUSY_PATIENCE_NS UINT64_C(5000000000)  // others' transactions are far shorter
 #define BUSY_PAUSE_NS    1000000
 
 typedef struct duro__hold {
   struct duro__hold *next, **link; // in claims.held
-  duro_job *job;             // NULL: it has ended, and its result is on its way
+  duro_job *job;                   // NULL: it has ended, and its result is on its way
   int64_t row_id;
   int64_t claimed_at_ms, beat_at_ms;
   uint64_t renewed_ns, beat_written_ns;
@@ -282,16 +282,20 @@ static void renew_done(duro_runtime *rt, duro__command *c) {
   renewal *r = c->subject;
   rt->claims->renewing = false;
   if (c->code) {
-    rt->claims->retry_ns = duro_clock_monotonic_ns() + (c->code == DURO_BUSY ? BUSY_PAUSE_NS : RETRY_NS);
+    rt->claims->retry_ns =
+        duro_clock_monotonic_ns() + (c->code == DURO_BUSY ? BUSY_PAUSE_NS : RETRY_NS);
     if (c->code != DURO_BUSY) {
-      duro__log(rt, "warn", "leases of jobs cannot be renewed: %s", c->error ? c->error->message : "");
+      duro__log(rt, "warn", "leases of jobs cannot be renewed: %s",
+                c->error ? c->error->message : "");
     }
   }
   for (size_t n = 0; n < r->count; n++) {
     duro__hold *k = find_hold(rt->claims, r->rows[n].id);
     if (!k) continue;
-    if (r->locked[n]) lose(rt, k);
-    else if (c->code && r->rows[n].beat_at_ms) k->beat_waits = true;
+    if (r->locked[n])
+      lose(rt, k);
+    else if (c->code && r->rows[n].beat_at_ms)
+      k->beat_waits = true;
     if (!c->code) k->renewed_ns = duro_clock_monotonic_ns();
   }
   command_free(c);
@@ -300,7 +304,8 @@ static void renew_done(duro_runtime *rt, duro__command *c) {
 static bool beat_is_due(const duro_runtime *rt, const duro__hold *k, uint64_t now_ns) {
   if (!k->beat_waits || !k->job) return false;
   if (rt->options.virtual_clock || !k->beat_written_ns) return true;
-  int64_t every_ms = k->job->heartbeat_timeout_ms ? k->job->heartbeat_timeout_ms / 4 : BEAT_EVERY_MS;
+  int64_t every_ms =
+      k->job->heartbeat_timeout_ms ? k->job->heartbeat_timeout_ms / 4 : BEAT_EVERY_MS;
   if (every_ms > BEAT_EVERY_MS) every_ms = BEAT_EVERY_MS;
   return now_ns - k->beat_written_ns >= (uint64_t)every_ms * 1000000;
 }
@@ -357,7 +362,8 @@ static bool start_renewal(duro_runtime *rt, struct duro__claims *c, bool all, in
 
 // --- Whether what is held is still ours ---
 
-static bool is_ours(const struct duro__claims *c, const duro_job_row *rows, size_t count, int64_t id) {
+static bool is_ours(const struct duro__claims *c, const duro_job_row *rows, size_t count,
+                    int64_t id) {
   for (size_t n = 0; n < count; n++) {
     if (rows[n].id == id) return duro_str_equal(rows[n].holder, duro_str_from(c->holder));
   }
@@ -501,8 +507,8 @@ static void poll(duro_runtime *rt, struct duro__claims *c) {
   if (!due(c->last_poll_ns, c->poll_ms)) return;
   c->last_poll_ns = duro_clock_monotonic_ns();
   int64_t version = c->version;
-  bool changed = duro__store_data_version(rt->store, &version, NULL) == DURO_OK &&
-                 version != c->version;
+  bool changed =
+      duro__store_data_version(rt->store, &version, NULL) == DURO_OK && version != c->version;
   c->version = version;
   if (changed) c->look = c->check = true;
   // Leases end without anybody writing.

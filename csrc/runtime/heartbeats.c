@@ -116,7 +116,8 @@ static void keep_soon(duro_runtime *rt, duro_job *job) {
 
 void duro__heartbeats_forget(duro_runtime *rt, duro_job *job) {
   for (size_t k = 0; k < rt->beating.count; k++) {
-    if (rt->beating.items[k] == job) rt->beating.items[k--] = rt->beating.items[--rt->beating.count];
+    if (rt->beating.items[k] == job)
+      rt->beating.items[k--] = rt->beating.items[--rt->beating.count];
   }
 }
 

@@ -60,36 +60,37 @@ struct duro__instance {
   duro_status status; // of the row: RUNNING, SUSPENDED, STALLED, PENDING, or final
   int64_t created_at_ms, execution_id, execution_started_at_ms;
   int64_t custom_status_version;
-  duro__exec *exec;  // NULL: stalled before it could be built, or just dropped
+  duro__exec *exec; // NULL: stalled before it could be built, or just dropped
   duro__code *code;
   duro__mismatch mismatch; // of a stalled one
 
   duro_message *inbox_head, *inbox_tail;
   size_t inbox_count;
   size_t parked_count; // messages that wait as rows because it is suspended, stalled or pending
-  bool ready;        // in the ready queue
-  bool needs_insert; // its row is not in any batch yet
-  bool gone;         // ended or deleted: leaves memory with its last batch
-  bool deleted;      // that batch deletes its row
-  bool doomed;       // touched by a failed batch: to be dropped and loaded again
-  bool foreign_vm;   // the other VM began it: kept and managed, not run
+  bool ready;          // in the ready queue
+  bool needs_insert;   // its row is not in any batch yet
+  bool gone;           // ended or deleted: leaves memory with its last batch
+  bool deleted;        // that batch deletes its row
+  bool doomed;         // touched by a failed batch: to be dropped and loaded again
+  bool foreign_vm;     // the other VM began it: kept and managed, not run
   uint64_t stall_hash; // of the error its row shows while it is stalled
-  int broken_turns;  // in a row
-  bool start_due;    // a pending one whose time has come
-  bool deadline_sent; // its whole timeout is in the inbox
-  bool stale_code;   // its coroutine is to be dropped and replayed before the next turn
-  bool waits_commit; // cannot run before its batches are durable
-  int64_t last_batch; // newest batch that names it
-  int64_t last_seq;   // newest journal row; may be dropped once folded
-  int batches;        // unfinished batches that name it
-  duro_job *jobs;     // those that exist, by `sibling`
+  int broken_turns;    // in a row
+  bool start_due;      // a pending one whose time has come
+  bool deadline_sent;  // its whole timeout is in the inbox
+  bool stale_code;     // its coroutine is to be dropped and replayed before the next turn
+  bool waits_commit;   // cannot run before its batches are durable
+  int64_t last_batch;  // newest batch that names it
+  int64_t last_seq;    // newest journal row; may be dropped once folded
+  int batches;         // unfinished batches that name it
+  duro_job *jobs;      // those that exist, by `sibling`
   // Rows of `jobs`: of attempts that wait for a queue, and of details that local ones told (queues.c).
   struct duro__job_ref *queued_head, *queued_tail, *kept_head, *kept_tail;
   bool rows_known; // all of them
-  int64_t due_ms;     // in the due heap; DURO_NEVER = not in it
+  int64_t due_ms;  // in the due heap; DURO_NEVER = not in it
   size_t due_index;
   int64_t shown_at_ms; // time of its newest committed turn
-  duro_buf shown_waiting; // what that turn left it waiting for (JSON); empty: as its row says (shown.h)
+  duro_buf
+      shown_waiting; // what that turn left it waiting for (JSON); empty: as its row says (shown.h)
   duro_str attributes_json; // of a start, until its row is written (owned)
   duro__instance *ready_next;
   duro__instance *lru_prev, *lru_next;
@@ -162,12 +163,12 @@ struct duro_request {
   duro_code code;
   duro_error *error;
   duro_buf answer;
-  int64_t row_id;            // it came through the file: the answer goes there
-  bool row_stored;           // ... and is in a batch already
-  bool row_deleted;          // ... where nobody waits for it: its row just goes
+  int64_t row_id;             // it came through the file: the answer goes there
+  bool row_stored;            // ... and is in a batch already
+  bool row_deleted;           // ... where nobody waits for it: its row just goes
   duro__call_function *again; // not done when its batch is durable, but run again (with again_args)
   duro_buf again_args;
-  duro_job *awaiting;        // the job to wake when it is done
+  duro_job *awaiting;                           // the job to wake when it is done
   void (*on_done)(duro_request *r, void *user); // runtime-internal continuation
   void *user;
   duro_request *next, *prev; // in rt->waiters or rt->posted
@@ -184,7 +185,7 @@ struct duro_request {
 typedef struct duro__wait {
   duro_request *request;
   int64_t key;
-  struct duro__wait *next;            // of the same instance
+  struct duro__wait *next; // of the same instance
   struct duro__wait *next_of_request;
 } duro__wait;
 
@@ -216,7 +217,7 @@ struct duro_job {
   int64_t instance_key, execution_id, task;
   duro__instance *instance; // NULL once its instance left memory
   duro__code *code;
-  bool cancelled, orphan;   // orphan: its result is dropped
+  bool cancelled, orphan; // orphan: its result is dropped
   bool deferred;
   duro_request *awaited;
   int64_t sleep_until_ms;
@@ -227,8 +228,8 @@ struct duro_job {
   duro_buf heartbeat;                       // the newest details of this attempt
   uint64_t kept_ns;                         // when they were written last; 0 = not yet
   bool keep_later;
-  duro_work *work;          // on a worker thread
-  struct duro__hold *hold;  // it came from a queue (claims.c)
+  duro_work *work;         // on a worker thread
+  struct duro__hold *hold; // it came from a queue (claims.c)
   void *user;
   // The text of `info` follows in the same allocation.
 };
@@ -245,8 +246,16 @@ typedef struct duro__job_queue {
 
 // --- Counters (metrics.c) ---
 typedef enum duro__metric {
-  DURO__STARTED, DURO__COMPLETED, DURO__FAILED, DURO__CANCELLED, DURO__TERMINATED, DURO__DURATION_MS,
-  DURO__ACTIVITIES_COMPLETED, DURO__ACTIVITIES_FAILED, DURO__TIMERS_FIRED, DURO__EVENTS_RAISED,
+  DURO__STARTED,
+  DURO__COMPLETED,
+  DURO__FAILED,
+  DURO__CANCELLED,
+  DURO__TERMINATED,
+  DURO__DURATION_MS,
+  DURO__ACTIVITIES_COMPLETED,
+  DURO__ACTIVITIES_FAILED,
+  DURO__TIMERS_FIRED,
+  DURO__EVENTS_RAISED,
   DURO__METRIC_COUNT
 } duro__metric;
 typedef struct duro__name_counts {
@@ -314,36 +323,39 @@ struct duro_runtime {
   bool fault, probing;
   uint64_t fault_retry_ns, fault_delay_ns;
   uint64_t resume_ns; // after a fault: no turns before this moment; 0 = none
-  duro__batch *failed_head, *failed_tail; // until the probe tells which of them are durable after all
+  duro__batch *failed_head,
+      *failed_tail; // until the probe tells which of them are durable after all
   int64_t recheck_after_key;
-  bool recheck_stalled; // code was registered: stalled instances may go on
-  duro_message *kept; // results and calls of dropped instances, to be delivered again
-  bool verify_ids; // the last fault was a taken id: check derived ids too
+  bool recheck_stalled;      // code was registered: stalled instances may go on
+  duro_message *kept;        // results and calls of dropped instances, to be delivered again
+  bool verify_ids;           // the last fault was a taken id: check derived ids too
   DURO__VEC(int64_t) reload; // keys to load again
 
   duro__worker writer, helper;
   bool checkpointing;
   bool folding;
   uint64_t last_fold_ns;
-  DURO__VEC(duro_request *) want_fold; // reads that wait for the projection (on_done continues them)
+  DURO__VEC(duro_request *)
+  want_fold; // reads that wait for the projection (on_done continues them)
 
   duro__job_queue ready_jobs, woken_jobs;
   size_t jobs_running; // taken by the host and neither ended, nor asleep, nor waiting
   size_t jobs_out;     // taken by the host and not ended
   size_t jobs_idle;    // of these: asleep, deferred, or awaiting a request
   DURO__VEC(duro__unregistered) unregistered;
-  duro_job *orphans;   // whose instance is not in memory, by `sibling`
-  struct duro__pool *pool;     // worker threads (threads.c); NULL: none was needed yet
-  struct duro__claims *claims; // of task queues (claims.c); NULL: none yet
-  bool jobs_changed;           // a batch with rows of `jobs` became durable
+  duro_job *orphans;             // whose instance is not in memory, by `sibling`
+  struct duro__pool *pool;       // worker threads (threads.c); NULL: none was needed yet
+  struct duro__claims *claims;   // of task queues (claims.c); NULL: none yet
+  bool jobs_changed;             // a batch with rows of `jobs` became durable
   DURO__VEC(duro_job *) beating; // local ones that told details
   bool beats_waiting;            // some of these are to be written later
 
-  duro_request *waiters;     // wait_kind tells for what
-  duro_map wait_lists;       // instance key -> first duro__wait
-  duro_request *posted;      // role client: wait for the owner's answer (remote.c)
+  duro_request *waiters;       // wait_kind tells for what
+  duro_map wait_lists;         // instance key -> first duro__wait
+  duro_request *posted;        // role client: wait for the owner's answer (remote.c)
   struct duro__remote *remote; // role client: posts under way and the state of polling
-  struct duro__served *served; // the owner: rows under way, and answered ones nobody fetched (clients.c)
+  struct duro__served
+      *served; // the owner: rows under way, and answered ones nobody fetched (clients.c)
   int64_t last_request_row; // requests of clients handled so far
   int64_t data_version;
   uint64_t last_poll_ns;
@@ -351,11 +363,12 @@ struct duro_runtime {
   duro_map counts; // name -> duro__name_counts
   DURO__VEC(duro__name_counts *) dirty_counts;
   duro__name_counts *last_counts; // the one asked for last
-  duro_prng prng;  // for run ids
-  duro_buf scratch; // within one function only
+  duro_prng prng;                 // for run ids
+  duro_buf scratch;               // within one function only
   uint64_t started_ns;
   struct {
-    int64_t turns, replays, commits, activities, timers, events, started, completed, failed, cancelled;
+    int64_t turns, replays, commits, activities, timers, events, started, completed, failed,
+        cancelled;
   } totals;
 
   uv_loop_t loop;
@@ -378,16 +391,19 @@ int64_t duro__now(duro_runtime *rt); // the runtime's time; never goes back
 void duro__turns_now(duro_runtime *rt);
 
 // --- registry.c ---
-duro__code *duro__find_orchestration(duro_runtime *rt, duro_str name, duro_str version); // absent: highest
+duro__code *duro__find_orchestration(duro_runtime *rt, duro_str name,
+                                     duro_str version); // absent: highest
 duro__code *duro__find_activity(duro_runtime *rt, duro_str name);
 void duro__code_release(duro_runtime *rt, duro__code *code); // a user goes
 void duro__registry_free(duro_runtime *rt);
-void duro__registry_json(duro_runtime *rt, duro_buf *b); // {orchestrations:[{name,versions}],activities:[]}
+void duro__registry_json(duro_runtime *rt,
+                         duro_buf *b); // {orchestrations:[{name,versions}],activities:[]}
 
 // --- instances.c ---
 duro_str duro__own_text(duro_str s, bool *oom); // a copy; absent stays absent
 void duro__instance_free(duro__instance *i);
-bool duro__instance_register(duro_runtime *rt, duro__instance *i); // in the maps; false: memory is out
+bool duro__instance_register(duro_runtime *rt,
+                             duro__instance *i); // in the maps; false: memory is out
 void duro__inbox_add(duro__instance *i, duro_message *m);
 bool duro__instance_parked(const duro__instance *i);
 duro__instance *duro__live(duro_runtime *rt, duro_str id); // NULL: not live
@@ -401,8 +417,8 @@ duro_code duro__instance_fetch_by_key(duro_runtime *rt, int64_t key, duro__insta
 typedef struct duro__new_instance {
   duro_str id, name, version, input, attributes, parent_id;
   int64_t parent_key, parent_event_id, parent_execution_id, depth;
-  int64_t start_at_ms; // 0 = now
-  int64_t timeout_ms;  // 0 = none
+  int64_t start_at_ms;   // 0 = now
+  int64_t timeout_ms;    // 0 = none
   duro_request *request; // answered when it is durable
   bool checked;          // the caller knows the id is free
 } duro__new_instance;
@@ -415,14 +431,18 @@ duro__instance *duro__instance_next_ready(duro_runtime *rt);
 // Hands a message over (owned). Wakes it; or, when it cannot run, makes the message a row.
 void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m);
 // Its exec with code (fresh, before any history), or, for what must be ended without its code, without.
-duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_code, duro_error **err);
+duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_code,
+                              duro_error **err);
 // ... and for one whose code will not even begin: it takes its start, and what ends it.
 duro_code duro__instance_exec_held(duro_runtime *rt, duro__instance *i, duro_error **err);
-duro_code duro__instance_scan(duro_runtime *rt, duro__instance *i, duro_error **err); // state, no code
-void duro__instance_drop(duro_runtime *rt, duro__instance *i); // out of memory; must have nothing in flight
+duro_code duro__instance_scan(duro_runtime *rt, duro__instance *i,
+                              duro_error **err); // state, no code
+void duro__instance_drop(duro_runtime *rt,
+                         duro__instance *i); // out of memory; must have nothing in flight
 void duro__instance_touch(duro_runtime *rt, duro__instance *i); // used: to the young end
-void duro__evict(duro_runtime *rt);                            // over max_live_instances
-duro_code duro__instance_build(duro_runtime *rt, duro__instance *i, duro_error **err); // its exec, by replay
+void duro__evict(duro_runtime *rt);                             // over max_live_instances
+duro_code duro__instance_build(duro_runtime *rt, duro__instance *i,
+                               duro_error **err); // its exec, by replay
 // Drops the coroutine (not the instance), so that the next turn replays.
 void duro__instance_unbuild(duro_runtime *rt, duro__instance *i);
 void duro__instances_free(duro_runtime *rt);
@@ -439,7 +459,8 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, c
 duro_str duro__row_keep(duro__batch *b, duro_str s); // a copy that lives as long as the batch
 void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
                        const duro__turn_result *result, uint64_t started_ns);
-void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i); // a message row waits for it
+void duro__row_wake(duro_runtime *rt, duro__batch *b,
+                    duro__instance *i); // a message row waits for it
 void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
                       const duro__turn_result *result);
 // Adds the instance's row to the batch; `result` (its turn in this batch) may already end it, or NULL.
@@ -447,7 +468,8 @@ void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
                            const duro__turn_result *result);
 
 // --- timers.c ---
-void duro__timers_update(duro_runtime *rt, duro__instance *i); // its earliest due time may have changed
+void duro__timers_update(duro_runtime *rt,
+                         duro__instance *i); // its earliest due time may have changed
 void duro__timers_at(duro_runtime *rt, duro__instance *i, int64_t due_ms);
 void duro__timers_remove(duro_runtime *rt, duro__instance *i);
 int64_t duro__timers_next_ms(duro_runtime *rt);
@@ -459,14 +481,15 @@ bool duro__sweep_step(duro_runtime *rt); // loads the next due ones from the sto
 duro__batch *duro__batch_open(duro_runtime *rt); // the one being filled; NULL when memory is out
 void duro__batch_touch(duro_runtime *rt, duro__batch *b, duro__instance *i);
 void duro__batch_answer(duro_runtime *rt, duro__batch *b, duro_request *r); // when durable
-void duro__batch_add_message(duro_runtime *rt, duro__batch *b, duro_message *m); // as a row; sets row_id
+void duro__batch_add_message(duro_runtime *rt, duro__batch *b,
+                             duro_message *m); // as a row; sets row_id
 // Makes rows of what its inbox must not lose: of an instance that will run no turn in this batch.
 void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i);
 size_t duro__batch_limit(const duro_runtime *rt);
 bool duro__batch_full(const duro_runtime *rt);
-bool duro__batches_turn(duro_runtime *rt);   // seals what is due; true when something was handed over
+bool duro__batches_turn(duro_runtime *rt); // seals what is due; true when something was handed over
 void duro__batch_finished(duro_runtime *rt, duro__batch *b); // loop thread, from the writer
-bool duro__fault_turn(duro_runtime *rt); // goes on after a fault when it is time
+bool duro__fault_turn(duro_runtime *rt);                    // goes on after a fault when it is time
 void duro__batch_poison(duro_runtime *rt, duro_error *err); // owned
 void duro__batches_free(duro_runtime *rt);
 
@@ -487,10 +510,12 @@ void duro__fold_turn(duro_runtime *rt); // starts folding when it is time
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *open); // after its commit
 void duro__jobs_registered(duro_runtime *rt); // an activity was registered: who waited for it?
 void duro__job_cancel(duro_runtime *rt, duro_job *job);
-bool duro__is_result(const duro_message *m, const duro__open *o); // of the attempt that is next, or runs
+bool duro__is_result(const duro_message *m,
+                     const duro__open *o); // of the attempt that is next, or runs
 void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task);
-void duro__jobs_orphan(duro_runtime *rt, duro__instance *i);  // its instance leaves memory
-void duro__jobs_attach(duro_runtime *rt, duro__instance *i);  // and comes back: finds its running ones
+void duro__jobs_orphan(duro_runtime *rt, duro__instance *i); // its instance leaves memory
+void duro__jobs_attach(duro_runtime *rt,
+                       duro__instance *i); // and comes back: finds its running ones
 void duro__job_wake(duro_runtime *rt, duro_job *job);
 #define DURO__ACTIVITY_ID_SIZE 96
 int duro__activity_id(char out[DURO__ACTIVITY_ID_SIZE], const duro__instance *i, int64_t task);
@@ -510,8 +535,9 @@ void duro__heartbeats_forget(duro_runtime *rt, duro_job *job);
 bool duro__threads_collect(duro_runtime *rt); // what the threads tell; true when there was anything
 // Jobs that wait because every thread has one: they move when those do.
 size_t duro__threads_stuck(const duro_runtime *rt);
-bool duro__threads_cancel(duro_job *job);     // true: it had not begun, and the job is the caller's again
-void duro__threads_woke(duro_job *job);       // its sleep is over
+bool duro__threads_cancel(
+    duro_job *job);                     // true: it had not begun, and the job is the caller's again
+void duro__threads_woke(duro_job *job); // its sleep is over
 void duro__threads_close(duro_runtime *rt);
 
 // --- queues.c (the owner's side of task queues) ---
@@ -530,7 +556,8 @@ void duro__queue_start(duro_runtime *rt, duro__instance *i, duro__open *o);
 // Whether the attempt's time is over; else its due time is set anew. *details: of its last heartbeat.
 bool duro__queue_overdue(duro_runtime *rt, duro__instance *i, duro__open *o, duro_arena *arena,
                          duro_str *details);
-void duro__queues_attach(duro_runtime *rt, duro__instance *i); // after loading or rebuilding its exec
+void duro__queues_attach(duro_runtime *rt,
+                         duro__instance *i); // after loading or rebuilding its exec
 // For `why`: what waits in a queue, and when somebody served it last (idle servers say so every 30 s).
 duro_code duro__queue_look(duro_runtime *rt, duro_str queue, duro_queue_state *out,
                            duro_error **err);
@@ -563,10 +590,10 @@ void duro__token_write(duro_buf *b, int64_t instance_key, int64_t execution_id, 
                        int64_t attempt);
 
 // --- clients.c (another process) ---
-bool duro__clients_poll(duro_runtime *rt);  // the owner: takes requests out of the file
-bool duro__client_step(duro_runtime *rt);   // a client: looks for answers; may take over
+bool duro__clients_poll(duro_runtime *rt);            // the owner: takes requests out of the file
+bool duro__client_step(duro_runtime *rt);             // a client: looks for answers; may take over
 int64_t duro__client_poll_ms(const duro_runtime *rt); // until either looks again, or DURO_NEVER
-void duro__clients_free(duro_runtime *rt);  // both sides
+void duro__clients_free(duro_runtime *rt);            // both sides
 // A client's call of a verb that needs the owner: through the file (remote.c).
 void duro__remote_call(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
                        duro_str arguments);

@@ -37,7 +37,8 @@ static duro_code check_queues(const duro_options *o, duro_error **err) {
     return duro_fail(err, DURO_INVALID_ARGUMENT, "a worker needs queues to serve");
   }
   if (o->role == DURO_ROLE_CLIENT && o->queue_count) {
-    return duro_fail(err, DURO_INVALID_ARGUMENT, "a client runs no activities: it serves no queues");
+    return duro_fail(err, DURO_INVALID_ARGUMENT,
+                     "a client runs no activities: it serves no queues");
   }
   for (size_t k = 0; k < o->queue_count; k++) {
     if (!duro_id_problem(o->queues[k], DURO_MAX_NAME_BYTES, why)) continue;

@@ -137,8 +137,7 @@ static int64_t free_from_ms(const duro_runtime *rt, const duro__open *o) {
 }
 
 static void add_row(duro_runtime *rt, duro__batch *b, duro__instance *i, duro__open *o) {
-  duro__job_ref *ref =
-      ref_add(queued_of(i), ++rt->last_job_id, i->execution_id, o->id, o->attempt);
+  duro__job_ref *ref = ref_add(queued_of(i), ++rt->last_job_id, i->execution_id, o->id, o->attempt);
   if (!ref) {
     b->poisoned = true;
     return;
@@ -398,7 +397,8 @@ static int64_t losses_known(const duro__instance *i, int64_t task) {
   const duro__open *o = i->exec ? duro__exec_open(i->exec, task) : NULL;
   if (o) known = o->lost_in_a_row;
   for (const duro_message *m = i->inbox_head; m; m = m->next) {
-    known += m->event.kind == DURO_EVENT_ACTIVITY_FAILED && m->event.lost && m->event.source == task;
+    known +=
+        m->event.kind == DURO_EVENT_ACTIVITY_FAILED && m->event.lost && m->event.source == task;
   }
   return known;
 }

@@ -21,8 +21,10 @@ duro_code duro__replay_aside(const duro__aside *a, duro__exec **out, duro__misma
   if (!*out) return duro_fail_oom(err);
   duro_code code = replay(a, *out, mismatch, err);
   if (code == DURO_NONDETERMINISM) {
-    duro_fail(err, code, "the code departs from the history of instance '%.*s' at event %lld: "
-              "expected %s, got %s", DURO_FMT(a->instance_id), (long long)mismatch->event_id,
+    duro_fail(err, code,
+              "the code departs from the history of instance '%.*s' at event %lld: "
+              "expected %s, got %s",
+              DURO_FMT(a->instance_id), (long long)mismatch->event_id,
               mismatch->expected ? mismatch->expected : "?", mismatch->got ? mismatch->got : "?");
   }
   if (code) {

@@ -15,9 +15,9 @@ typedef struct duro__aside {
   duro_str instance_id;
   int64_t execution_id;
   const duro_events *events; // of that execution, all of them
-  int64_t last_id; // only up to this event; 0 = all
-  bool stands;     // one that has ended is left just before its end, so that its code still stands
-  bool strict;     // another input, options or output of the same command counts, too
+  int64_t last_id;           // only up to this event; 0 = all
+  bool stands; // one that has ended is left just before its end, so that its code still stands
+  bool strict; // another input, options or output of the same command counts, too
 } duro__aside;
 
 // *out: free it with duro__exec_free. NONDETERMINISM: *mismatch tells (duro__mismatch_free), and so does

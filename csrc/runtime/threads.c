@@ -215,7 +215,8 @@ no_lock:
 
 // --- A thread ---
 
-#define NO_STATE  "{\"code\":\"out_of_memory\",\"message\":\"memory is out: no state for a worker thread\"}"
+#define NO_STATE                                                                                   \
+  "{\"code\":\"out_of_memory\",\"message\":\"memory is out: no state for a worker thread\"}"
 #define NO_RESULT "{\"code\":\"failed\",\"message\":\"the work ended without a result\"}"
 
 static void run(pool *p, void **state, duro_work *w) {

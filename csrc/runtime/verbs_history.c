@@ -18,7 +18,8 @@ static bool read_one(duro_runtime *rt, duro_request *r, duro_str args, duro_aren
 typedef struct history_page {
   duro_str id;
   int64_t execution_id; // as given; 0 = the latest
-  int64_t since_event, after_event, page_size; // after_event: where the page before ended; 0 = nowhere
+  int64_t since_event, after_event,
+      page_size; // after_event: where the page before ended; 0 = nowhere
   bool kinds[DURO_EVENT_KIND_COUNT], all_kinds, descending;
   duro_str token;
 } history_page;
@@ -38,7 +39,8 @@ static bool arg_kinds(duro_request *r, duro_str args, duro_arena *arena, history
     duro_event_kind kind;
     if (type == DURO_JSON_BEGIN_ARRAY || type == DURO_JSON_END_ARRAY) continue;
     duro_str word = type == DURO_JSON_STRING ? duro_json_text(&reader, arena) : reader.text;
-    if (type != DURO_JSON_STRING || !duro_event_kind_from(word, &kind)) return unknown_kind(r, word);
+    if (type != DURO_JSON_STRING || !duro_event_kind_from(word, &kind))
+      return unknown_kind(r, word);
     p->kinds[kind] = true;
   }
   return true;
@@ -73,8 +75,8 @@ static bool arg_page(duro_request *r, duro_str args, duro_arena *arena, history_
 
 // What a token belongs to: the run, and all that decides which events come in which order.
 static duro_str page_scope(duro_str args, const history_page *p, duro_str run_id, duro_buf *b) {
-  duro_buf_printf(b, "history %lld %lld %d ", (long long)p->execution_id,
-                  (long long)p->since_event, p->descending);
+  duro_buf_printf(b, "history %lld %lld %d ", (long long)p->execution_id, (long long)p->since_event,
+                  p->descending);
   duro_buf_add_str(b, run_id);
   duro_buf_add_char(b, ' ');
   duro_buf_add_str(b, p->id);
@@ -231,8 +233,10 @@ static bool add_executions(duro_runtime *rt, duro_request *r, const duro_instanc
 }
 
 static void add_head(duro_buf *b, const duro_instance_row *row) {
-  static const char *const vms[] = {[DURO_VM_ANY] = "any", [DURO_VM_LUA54] = "lua5.4",
-                                    [DURO_VM_LUAJIT] = "luajit", [DURO_VM_C] = "c"};
+  static const char *const vms[] = {[DURO_VM_ANY] = "any",
+                                    [DURO_VM_LUA54] = "lua5.4",
+                                    [DURO_VM_LUAJIT] = "luajit",
+                                    [DURO_VM_C] = "c"};
   bool known = row->vm >= 0 && (size_t)row->vm < sizeof vms / sizeof *vms;
   duro__add_int_member(b, "format", 1);
   duro__add_text_member(b, "vm", duro_str_from(known ? vms[row->vm] : "unknown"));

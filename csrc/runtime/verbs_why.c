@@ -99,7 +99,8 @@ static void say_stalled(question *q) {
     ADVISE("register it: rt:orchestration('%.*s', {version='%.*s'}, function(ctx, input) ... end)",
            DURO_FMT(q->row.name), DURO_FMT(q->row.version));
   } else if (duro_str_equal(code, DURO_STR("nondeterminism"))) {
-    ADVISE("register the code that its history fits (ctx:patched for a change); it then goes on by itself");
+    ADVISE("register the code that its history fits (ctx:patched for a change); it then goes on by "
+           "itself");
   } else if (duro_str_equal(code, DURO_STR("corrupt"))) {
     ADVISE("its history cannot be read: restore the file, or terminate the instance");
   } else {
@@ -121,8 +122,8 @@ static const char *vm_name(int vm) {
 }
 
 static void say_foreign(question *q) {
-  SAY("foreign_vm", q->row.updated_at_ms, "%s began it, and this process runs %s", vm_name(q->row.vm),
-      vm_name(q->rt->options.vm));
+  SAY("foreign_vm", q->row.updated_at_ms, "%s began it, and this process runs %s",
+      vm_name(q->row.vm), vm_name(q->rt->options.vm));
   ADVISE("run it there, or open this file with any_vm=true");
 }
 
@@ -144,14 +145,15 @@ static void say_about_to_run(question *q) {
 }
 
 static void say_no_task(question *q, duro__exec *x) {
-  SAY("waiting", duro__exec_now_ms(x), "it waits for a condition (ctx:wait_until) that does not hold");
+  SAY("waiting", duro__exec_now_ms(x),
+      "it waits for a condition (ctx:wait_until) that does not hold");
   ADVISE("the condition is asked again after each event: raise what makes it hold");
 }
 
 static void say_unstarted(question *q) {
   if (!duro__find_orchestration(q->rt, q->row.name, q->row.version)) {
-    SAY("not_registered", q->row.created_at_ms, "orchestration '%.*s' is not registered in this process",
-        DURO_FMT(q->row.name));
+    SAY("not_registered", q->row.created_at_ms,
+        "orchestration '%.*s' is not registered in this process", DURO_FMT(q->row.name));
     ADVISE("register it: rt:orchestration('%.*s', function(ctx, input) ... end)",
            DURO_FMT(q->row.name));
     return;
@@ -179,7 +181,8 @@ static void say_running(question *q, duro__exec *x, const duro__instance *i, boo
 // --- In the owner ---
 
 static bool read_events(question *q) {
-  return duro__read_events(q->rt, q->request, q->row.key, q->row.execution_id, &q->arena, &q->events);
+  return duro__read_events(q->rt, q->request, q->row.key, q->row.execution_id, &q->arena,
+                           &q->events);
 }
 
 static void why_running(question *q, duro__instance *i) {
@@ -232,7 +235,8 @@ static int64_t seconds_to_ms(duro_str seconds) {
 static bool is_stuck(question *q) {
   duro_str figures = DURO_NONE;
   duro_lease lease = {0};
-  if (duro__store_owner_figures(q->rt->store, &q->arena, &figures, NULL) || !figures.n) return false;
+  if (duro__store_owner_figures(q->rt->store, &q->arena, &figures, NULL) || !figures.n)
+    return false;
   duro_str stuck = duro__member(figures, "stuck");
   if (!stuck.n || duro__store_lease(q->rt->store, &q->arena, &lease, NULL)) return false;
   if (duro_json_member_int(stuck, "epoch", 0) != lease.epoch) return false;
@@ -245,7 +249,8 @@ static bool is_stuck(question *q) {
   } else {
     SAY("stuck", since_ms, "the owner is stuck in a turn of instance '%.*s'", DURO_FMT(culprit));
   }
-  ADVISE("orchestrations must not work for long: end that process (nothing is lost), and mend the code");
+  ADVISE("orchestrations must not work for long: end that process (nothing is lost), and mend the "
+         "code");
   return true;
 }
 

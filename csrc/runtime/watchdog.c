@@ -53,7 +53,7 @@ static void push_stuck(duro_runtime *rt, const char *instance_id, uint64_t start
   duro__add_text_member(&b, "instance_id", duro_str_from(instance_id));
   duro__add_time_member(&b, "since", duro_clock_wall_ms() - elapsed_ms);
   duro__add_int_member(&b, "epoch", epoch); // whose note it is: the next owner leaves it standing
-  duro_buf_add(&b, "}}", 3); // with the NUL
+  duro_buf_add(&b, "}}", 3);                // with the NUL
   if (!b.oom) push_note(rt, epoch, b.p);
   duro_buf_free(&b);
 }

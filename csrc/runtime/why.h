@@ -14,8 +14,8 @@ typedef struct duro__reason {
 
 // Of a running instance: the most pressing of its open tasks decides, the others are named behind it.
 // `i` is NULL when it is not in memory; `lives`: somebody can run it (else only what history tells).
-void duro__why_tasks(duro_runtime *rt, duro__exec *x, const duro__instance *i, duro_str id, bool lives,
-                     duro__reason *out);
+void duro__why_tasks(duro_runtime *rt, duro__exec *x, const duro__instance *i, duro_str id,
+                     bool lives, duro__reason *out);
 void duro__add_span(duro_buf *b, int64_t ms); // "250 ms" "12 s" "5 min" "3 h" "2 days"
 
 #endif

@@ -21,11 +21,13 @@ typedef enum rank {
   RANK_UNREGISTERED,
 } rank;
 
-static const char *const states[] = {
-    [RANK_TIMER] = "waiting",          [RANK_EVENT] = "waiting",
-    [RANK_CHILD] = "waiting",          [RANK_ACTIVITY] = "activity_running",
-    [RANK_BACKING_OFF] = "backing_off", [RANK_UNSERVED] = "unserved_queue",
-    [RANK_UNREGISTERED] = "not_registered"};
+static const char *const states[] = {[RANK_TIMER] = "waiting",
+                                     [RANK_EVENT] = "waiting",
+                                     [RANK_CHILD] = "waiting",
+                                     [RANK_ACTIVITY] = "activity_running",
+                                     [RANK_BACKING_OFF] = "backing_off",
+                                     [RANK_UNSERVED] = "unserved_queue",
+                                     [RANK_UNREGISTERED] = "not_registered"};
 
 typedef struct looker {
   duro_runtime *rt;
@@ -73,11 +75,12 @@ static rank say_backing_off(const looker *l, const duro__open *o, duro_buf *b, d
   duro__retry policy;
   duro_arena arena = {0};
   duro__retry_read(o->options, &policy);
-  duro_buf_printf(b, "activity '%.*s' is backing off, attempt %lld of %lld, next ", DURO_FMT(o->name),
-                  (long long)o->attempt, (long long)policy.max_attempts);
+  duro_buf_printf(b, "activity '%.*s' is backing off, attempt %lld of %lld, next ",
+                  DURO_FMT(o->name), (long long)o->attempt, (long long)policy.max_attempts);
   add_in(b, l, o->fire_at_ms);
   duro_str message = duro_json_member_text(o->last_error, "message", &arena);
-  if (message.n) duro_buf_printf(b, " (last error: %.*s)", (int)(message.n < 200 ? message.n : 200), message.p);
+  if (message.n)
+    duro_buf_printf(b, " (last error: %.*s)", (int)(message.n < 200 ? message.n : 200), message.p);
   duro_arena_free(&arena);
   duro_buf_add_lit(advice, "mend what makes it fail: it tries again by itself");
   return RANK_BACKING_OFF;
@@ -116,11 +119,13 @@ static rank say_queued(const looker *l, const duro__open *o, duro_buf *b, duro_b
     duro_buf_add_lit(advice, "wait for it");
     return RANK_ACTIVITY;
   }
-  duro_buf_printf(b, "activity '%.*s' waits in queue '%.*s'", DURO_FMT(o->name), DURO_FMT(o->queue));
+  duro_buf_printf(b, "activity '%.*s' waits in queue '%.*s'", DURO_FMT(o->name),
+                  DURO_FMT(o->queue));
   if (known && duro_clock_wall_ms() - queue.served_at_ms > SERVED_WITHIN_MS) {
     duro_buf_add_lit(b, ", which nobody serves");
     if (queue.waiting > 1) duro_buf_printf(b, " (%lld wait there)", (long long)queue.waiting);
-    duro_buf_printf(advice, "start a process for it: duro.open{path=, role=\"worker\", queues={'%.*s'}}",
+    duro_buf_printf(advice,
+                    "start a process for it: duro.open{path=, role=\"worker\", queues={'%.*s'}}",
                     DURO_FMT(o->queue));
     return RANK_UNSERVED;
   }
@@ -145,7 +150,8 @@ static rank say_running(const looker *l, const duro__open *o, duro_buf *b, duro_
     duro_buf_add_lit(advice, "wait for them, or open with a higher activity_concurrency");
     return RANK_ACTIVITY;
   }
-  duro_buf_printf(b, "activity '%.*s' %s", DURO_FMT(o->name), l->lives ? "is running" : "is to run");
+  duro_buf_printf(b, "activity '%.*s' %s", DURO_FMT(o->name),
+                  l->lives ? "is running" : "is to run");
   if (o->attempt > 1) duro_buf_printf(b, ", attempt %lld,", (long long)o->attempt);
   add_for(b, l, o->scheduled_at_ms);
   duro_buf_add_lit(advice, "wait for it, or give it a timeout");
@@ -248,8 +254,8 @@ static const duro__open *most_pressing(const looker *l, duro__exec *x, duro__rea
   return first;
 }
 
-void duro__why_tasks(duro_runtime *rt, duro__exec *x, const duro__instance *i, duro_str id, bool lives,
-                     duro__reason *out) {
+void duro__why_tasks(duro_runtime *rt, duro__exec *x, const duro__instance *i, duro_str id,
+                     bool lives, duro__reason *out) {
   looker l = {.rt = rt, .instance = i, .id = id, .now_ms = duro__now(rt), .lives = lives};
   size_t count, named = 1;
   const duro__open *first = most_pressing(&l, x, out, &count);

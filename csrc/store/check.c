@@ -24,7 +24,8 @@ duro_code duro__store_check(const duro_store_ops *ops, duro_error **err) {
   }
   DURO__STORE_VERBS(X)
 #undef X
-  bool some = ops->claim_jobs || ops->renew_jobs || ops->finish_job || ops->jobs || ops->queue_state;
+  bool some =
+      ops->claim_jobs || ops->renew_jobs || ops->finish_job || ops->jobs || ops->queue_state;
   bool all = ops->claim_jobs && ops->renew_jobs && ops->finish_job && ops->jobs && ops->queue_state;
   if (some && !all) {
     return duro_fail(err, DURO_INVALID_ARGUMENT,

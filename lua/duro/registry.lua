@@ -5,7 +5,6 @@
 -- replace=true swaps code under running instances; an entry of its own hides the default one of the
 -- same name and version. Faults here are the programmer's: they raise at the caller's line.
 
-local errors = require "duro.errors"
 local guard = require "duro.guard"
 local options = require "duro.options"
 local semver = require "duro.semver"

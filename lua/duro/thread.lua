@@ -139,8 +139,8 @@ end
 -- --- Running ---
 
 local function new_ctx()
-  local facts, input, details = {}, nil, nil
-  facts.instance_id, facts.name, facts.activity_id, facts.attempt, input, details = ops.thread_info()
+  local id, name, activity_id, attempt, input, details = ops.thread_info()
+  local facts = { instance_id = id, name = name, activity_id = activity_id, attempt = attempt }
   if details then facts.heartbeat_details = core.decode(details) end
   local ctx = setmetatable({}, Ctx)
   facts_of[ctx] = facts

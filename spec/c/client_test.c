@@ -315,7 +315,7 @@ TEST(details_show_what_is_pending) {
   CHECK_STR(ask(rt, "list_instances", "{\"filter\":{\"status\":\"failed\"}}"),
             "{\"instances\":[]}");
   CHECK_STR(ask(rt, "list_instances", "{\"filter\":{\"staus\":\"failed\"}}"),
-            "invalid_argument: the filter's 'staus' is not known");
+            "invalid_argument: the filter's 'staus' is not known (did you mean 'status'?)");
   CHECK_STR(ask(rt, "list_instances", "{\"limit\":1001}"),
             "invalid_argument: the limit is 1001, at most 1000 is allowed");
   CHECK_STR(ask(rt, "details", "{\"id\":\"x\"}"), "not_found: no instance 'x'");

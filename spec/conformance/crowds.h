@@ -154,8 +154,7 @@ static void *work_on(void *user) {
     duro_job_row *jobs;
     do {
       count = 0;
-    } while (
-        ask_again(b, duro__store_claim_jobs(s, &claim, &arena, &jobs, &count, &err), &err));
+    } while (ask_again(b, duro__store_claim_jobs(s, &claim, &arena, &jobs, &count, &err), &err));
     finish_all(b, s, jobs, count);
     duro_arena_free(&arena);
   }

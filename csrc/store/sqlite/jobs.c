@@ -318,8 +318,8 @@ duro_code duro__sqlite_queue_state(duro_store *s, duro_str queue, int64_t now_ms
   *out = (duro_queue_state){0};
   duro__sqlite_conn *c;
   duro_str key = served_key(&arena, queue);
-  duro_code code = key.p ? duro__sqlite_read_begin(s, "queue_state", true, &c, err)
-                         : duro_fail_oom(err);
+  duro_code code =
+      key.p ? duro__sqlite_read_begin(s, "queue_state", true, &c, err) : duro_fail_oom(err);
   if (code == DURO_OK) {
     statement st = use(c, Q_read_queue_state);
     put_text(&st, queue);

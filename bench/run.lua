@@ -17,7 +17,7 @@ end
 shell("cc -O2 bench/raw_append.c -o build/raw_append -lsqlite3")
 for _, vm in ipairs { "lua5.4", "luajit" } do
   for _, durability in ipairs { "full", "normal" } do
-    shell(("LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./build/%s/?.so;;' %s bench/throughput.lua %s %s %s %s")
-      :format(vm, vm, instances, steps, durability, rounds))
+    local paths = ("LUA_PATH='./lua/?.lua;./lua/?/init.lua;;' LUA_CPATH='./build/%s/?.so;;'"):format(vm)
+    shell(("%s %s bench/throughput.lua %s %s %s %s"):format(paths, vm, instances, steps, durability, rounds))
   end
 end

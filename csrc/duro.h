@@ -187,8 +187,8 @@ void duro_request_free(duro_request *r); // before it is done: the answer is dro
 // --- Without a runtime: does this code fit that history? ---
 // Replays the events of one execution (a JSON array, as on disk) against any code of the host; nothing it
 // asks for is done. Strict: another input, options or output of the same command counts. DURO_OK: it fits.
-// DURO_NONDETERMINISM: `departure` gets {"event_id":,"expected":,"got":}. Errors: corrupt, and what the
-// host fails with.
+// DURO_NONDETERMINISM: `departure` gets {"event_id":,"expected":,"got":,"detail"?:}. Errors: corrupt, and
+// what the host fails with.
 duro_code duro_replay(const duro_host *host, void *code, duro_str instance_id, int64_t execution_id,
                       duro_str events, duro_buf *departure, duro_error **err);
 

@@ -318,6 +318,28 @@ describe("closing a runtime", function()
     assert(core.open { path = path }):close()
   end)
 
+  it("in a forked process leaves the parent's alone", function()
+    if not on_luajit then return end -- only LuaJIT can fork by itself
+    local ffi = require "ffi"
+    ffi.cdef "int fork(void); void _exit(int); int waitpid(int, int *, int);"
+    local rt = runtimes.open()
+    rt:orchestration("waits", function(ctx) return ctx:wait_event("go") end)
+    local id = assert(rt:start("waits"))
+    rt:run_until_idle(5)
+    local child = ffi.C.fork()
+    if child == 0 then
+      local ok, turns, err = pcall(rt.step, rt)
+      local refused = ok and turns == nil and err.code == "closed" and tostring(err):find("process")
+      local closed = pcall(rt.close, rt)
+      ffi.C._exit((refused and closed and rt:closed()) and 7 or 1)
+    end
+    local status = ffi.new("int[1]")
+    ffi.C.waitpid(child, status, 0)
+    assert.equal(7, bit.rshift(status[0], 8)) -- luacheck: ignore 113
+    assert(rt:raise_event(id, "go", "still here"))
+    assert.equal("still here", rt:wait(id, 5))
+  end)
+
   it("answers what is asked later with closed", function()
     local rt = assert(core.open { path = ":memory:" })
     local question = assert(rt:call("status", { id = "x" }))

@@ -106,6 +106,22 @@ describe("the determinism guard", function()
     assert.is_number(inside(function() return helper_time() end))
   end)
 
+  it("lets the function of a side effect ask what it likes, and write no globals", function()
+    for _, mode in ipairs { true, "strict" } do
+      local output, err = inside(function(ctx)
+        local value = ctx:side_effect(function() return { os.time(), math.random(), os.getenv("HOME") or "" } end)
+        local written = ctx:side_effect(function()
+          return { pcall(function() lost_at_the_next_restart = 1 end) } -- luacheck: ignore
+        end)
+        return { type(value[1]), written[1], written[2], (pcall(os.time)) }
+      end, mode)
+      assert.equal("number", output and output[1], err)
+      assert.is_false(output[2])
+      assert.matches("global 'lost_at_the_next_restart' must not be written here", output[3], 1, true)
+      assert.is_false(output[4])
+    end
+  end)
+
   it("is switched off with guard=false", function()
     assert.is_number(inside(function() return os.time() end, false))
   end)

@@ -6,6 +6,7 @@ local duro = require "duro"
 local runtimes = require "spec.support.runtimes"
 
 local WORKER = [[
+  io.stdout:setvbuf("line")
   local duro = require "duro"
   local path = %q
   local function log(line)
@@ -475,6 +476,7 @@ describe("a task queue", function()
 
     it("is served on while a killed owner is away", function()
       local script = ([[
+        io.stdout:setvbuf("line")
         local duro = require "duro"
         local rt = assert(duro.open { path = %q })
         rt:orchestration("one", function(ctx) return ctx:activity("slow", nil, { queue = "gpu" }) end)

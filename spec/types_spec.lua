@@ -6,7 +6,7 @@ local options = require "duro.options"
 require "duro" -- declares everything
 
 
-local FILES = { "module", "client", "management", "orchestration", "activity" }
+local FILES = { "module", "client", "management", "orchestration", "activity", "testing" }
 
 
 local function path_of(name)
@@ -47,7 +47,7 @@ end
 -- Which class describes which spec.
 local CLASS_OF = {
   orchestration = "duro.OrchestrationOptions", activity = "duro.ActivityOptions", open = "duro.OpenOptions",
-  ["open.codec"] = "duro.Codec",
+  ["open.codec"] = "duro.Codec", replay = "duro.ReplayOptions", check = "duro.CheckOptions",
   ["open.debug"] = "duro.DebugOptions", ["open.management"] = "duro.ManagementOptions",
   start = "duro.StartOptions", ["start.event"] = "duro.StartEvent", raise_event = "duro.RaiseOptions",
   status = "duro.StatusOptions", delete_instance = "duro.DeleteOptions", prune_executions = "duro.PruneOptions",
@@ -58,9 +58,9 @@ local CLASS_OF = {
   list_instances_paginated = "duro.PageOptions", search_instances = "duro.SearchOptions",
   cancel_instances = "duro.Choice", terminate_instances = "duro.Choice", suspend_instances = "duro.Choice",
   resume_instances = "duro.Choice", delete_instances = "duro.DeleteChoice", raise_event_bulk = "duro.RaiseChoice",
-  prune = "duro.BulkPruneOptions",
+  prune = "duro.BulkPruneOptions", retry_failed = "duro.Choice",
   filter = "duro.Filter", history = "duro.HistoryOptions",
-    dependencies = "duro.DependenciesOptions", wait_for_instances = "duro.WaitForOptions",
+    dependencies = "duro.DependenciesOptions", at = "duro.AtOptions", wait_for_instances = "duro.WaitForOptions",
 }
 local COVERED = { start_many = true, ["filter.inner"] = true } -- StartOptions and two fields; Filter without limit
 

@@ -14,7 +14,8 @@
 //   core.duration_ms(v) -> integer | nil, message  30, 0.25, "250ms", "1h30m"; never negative; for
 //                                the message: 'invalid duration "5x" (try 30, "30s", "1h30m")'
 //   core.codes                   {not_found = true, ...}: the codes of our own
-//   core.context()               "orchestration", "activity" (own coroutine) or nil: who is running
+//   core.context()               "orchestration", "side_effect" (the function of one, or a log function
+//                                called by an orchestration), "activity" (own coroutine) or nil: who is running
 //   core.current()               the ctx of what is running now, or nil
 //   core.await(request [, timeout_ms])   inside an activity of the same runtime: yields until the request
 //                                is done, the (real) time is over or the activity is cancelled, and gives
@@ -152,7 +153,9 @@ static int null_tostring(lua_State *L) {
 
 static int context(lua_State *L) {
   duro__host *h = duro__host_of(L);
-  if (h->program) {
+  if (h->program && h->program->quiet) {
+    lua_pushliteral(L, "side_effect");
+  } else if (h->program) {
     lua_pushliteral(L, "orchestration");
   } else if (h->runner) {
     lua_pushliteral(L, "activity");

@@ -28,7 +28,8 @@ static int refuse(lua_State *L, duro__host *h, duro__program *p, const char *wha
   } else if (h->program == p) {
     why = "is called from a coroutine of its own: use ctx:spawn for concurrent blocks";
   }
-  return duro__host_blame(L, h, "ctx:%s %s", what, why);
+  bool named = strncmp(what, "ctx.", 4) == 0 || strncmp(what, "task:", 5) == 0;
+  return duro__host_blame(L, h, "%s%s %s", named ? "" : "ctx:", what, why);
 }
 
 static inline bool may_run(lua_State *L, const duro__program *p) {

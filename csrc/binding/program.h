@@ -162,6 +162,7 @@ void duro__task_init(lua_State *L, duro__host *h);
 void duro__join_functions(lua_State *L, duro__host *h);
 
 // --- The rest: each puts its functions into core.ops, the table at the top ---
+int duro__call_options(lua_State *L); // call_options.c
 void duro__schedule_functions(lua_State *L, duro__host *h);
 void duro__state_init(lua_State *L, duro__host *h); // the ctx and its methods
 void duro__inspect_init(lua_State *L, duro__host *h);

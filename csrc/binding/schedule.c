@@ -214,6 +214,7 @@ static const luaL_Reg functions[] = {
     {"start", start},
     {"raise_event", raise_event},
     {"continue_as_new", continue_as_new},
+    {"call_options", duro__call_options},
     {NULL, NULL},
 };
 

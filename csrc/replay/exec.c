@@ -126,6 +126,7 @@ bool duro__own(duro_str *owned, duro_str text) {
 void duro__mismatch_free(duro__mismatch *m) {
   free(m->expected);
   free(m->got);
+  free(m->detail);
   *m = (duro__mismatch){0};
 }
 

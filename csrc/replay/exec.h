@@ -87,6 +87,7 @@ typedef struct duro__mismatch {
   duro_code code; // DURO_NONDETERMINISM, or DURO_NOT_REGISTERED set by the runtime
   char *expected; // owned: "activity_scheduled 'charge'" (from history)
   char *got;      // owned: what the code asked for; "nothing (the code waits)" ...
+  char *detail;   // owned: the message of a failure, the two inputs ...; NULL = none
 } duro__mismatch;
 
 typedef struct duro__turn_result {

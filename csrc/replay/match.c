@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "replay/conceal.h"
 
-#define SHOWN_BYTES 80 // of a payload in a message
+#define SHOWN_BYTES 160 // of a payload in a message
 
 // --- Saying what an event is ---
 
@@ -144,7 +144,8 @@ const duro_event *duro__at_cursor(const duro__exec *x) {
                                                            : NULL;
 }
 
-static duro_code part(duro__exec *x, char *got, const char *detail, duro_error **err) {
+// Owns `got` and `detail`.
+static duro_code part(duro__exec *x, char *got, char *detail, duro_error **err) {
   const duro_event *h = duro__at_cursor(x);
   duro__mismatch_free(&x->replay->mismatch);
   x->replay->mismatch.event_id = duro__next_id(x);
@@ -152,15 +153,16 @@ static duro_code part(duro__exec *x, char *got, const char *detail, duro_error *
   x->replay->mismatch.expected =
       h ? described(h) : duro_str_dup(DURO_STR("nothing (history ends here)"));
   x->replay->mismatch.got = got;
+  x->replay->mismatch.detail = detail;
   if (!got || !x->replay->mismatch.expected) return duro__break_oom(x, err);
   duro__break(x, DURO_NONDETERMINISM);
-  return duro_fail(err, DURO_NONDETERMINISM, "event %lld: expected %s, got %s%s",
+  return duro_fail(err, DURO_NONDETERMINISM, "event %lld: expected %s, got %s%s%s",
                    (long long)x->replay->mismatch.event_id, x->replay->mismatch.expected, got,
-                   detail);
+                   detail ? ": " : "", detail ? detail : "");
 }
 
 duro_code duro__part(duro__exec *x, const char *got, duro_error **err) {
-  return part(x, duro_str_dup(duro_str_from(got)), "", err);
+  return part(x, duro_str_dup(duro_str_from(got)), NULL, err);
 }
 
 // The code may not go on beyond the last event that was asked for: it stops where it is.
@@ -168,6 +170,25 @@ static duro_code halt(duro__exec *x, duro_error **err) {
   x->replay->halted = true;
   duro__break(x, DURO_NONDETERMINISM);
   return duro_fail(err, DURO_NONDETERMINISM, "the replay ends here");
+}
+
+// What of a text is shown: a cut one ends with a whole character.
+static duro_str shown(duro_str text) {
+  if (!text.p) return DURO_STR("none");
+  if (text.n <= SHOWN_BYTES) return text;
+  size_t n = SHOWN_BYTES;
+  while (n > 0 && ((unsigned char)text.p[n] & 0xC0) == 0x80) n--;
+  return (duro_str){text.p, n};
+}
+
+// "5, was 6"; NULL when they are not to be shown, or memory is out.
+static char *both_inputs(const duro_event *h, const duro_event *e, const difference *d) {
+  if (strcmp(d->what, "input") || d->secret) return NULL;
+  duro_buf b = {0};
+  duro_buf_printf(&b, "%.*s, was %.*s", DURO_FMT(shown(e->input)), DURO_FMT(shown(h->input)));
+  duro_buf_add_char(&b, 0);
+  if (b.oom) duro_buf_free(&b);
+  return b.p;
 }
 
 static duro_code differ(duro__exec *x, const duro_event *h, const duro_event *e,
@@ -178,23 +199,28 @@ static duro_code differ(duro__exec *x, const duro_event *h, const duro_event *e,
     duro_buf_printf(&b, " with another %s", d->what);
     duro_buf_add_char(&b, 0);
     if (b.oom) duro_buf_free(&b);
-    return part(x, b.p, "", err);
+    return part(x, b.p, both_inputs(h, e, d), err);
   }
   if (!x->config.log) return DURO_OK;
+  char *inputs = both_inputs(h, e, d);
   duro_buf_printf(&b, "instance '%.*s', event %lld: ", DURO_FMT(x->start.instance_id),
                   (long long)h->id);
   duro__describe(h, &b);
-  duro_buf_printf(&b, " has another %s now", d->what);
-  if (!strcmp(d->what, "input") && !d->secret) {
-    duro_buf_printf(
-        &b, ": %.*s, was %.*s", e->input.n < SHOWN_BYTES ? (int)e->input.n : SHOWN_BYTES,
-        e->input.p ? e->input.p : "", h->input.n < SHOWN_BYTES ? (int)h->input.n : SHOWN_BYTES,
-        h->input.p ? h->input.p : "");
-  }
+  duro_buf_printf(&b, " has another %s now%s%s", d->what, inputs ? ": " : "", inputs ? inputs : "");
   duro_buf_add_char(&b, 0);
   if (!b.oom) x->config.log(x->config.log_user, "warn", b.p);
   duro_buf_free(&b);
+  free(inputs);
   return DURO_OK;
+}
+
+// Why the code failed, where it did and history has something else.
+static char *failure_text(const duro_event *e) {
+  duro_arena arena = {0};
+  duro_str message = e->error.n ? duro_json_member_text(e->error, "message", &arena) : DURO_NONE;
+  char *text = message.p ? duro_str_dup(shown(message)) : NULL;
+  duro_arena_free(&arena);
+  return text;
 }
 
 static bool same_command(const duro_event *h, const duro_event *e) {
@@ -205,7 +231,7 @@ static bool same_command(const duro_event *h, const duro_event *e) {
 static duro_code meet(duro__exec *x, duro_event *e, duro_error **err) {
   const duro_event *h = duro__at_cursor(x);
   if (!h && x->replay->looking_back) return halt(x, err);
-  if (!h || !same_command(h, e)) return part(x, described(e), "", err);
+  if (!h || !same_command(h, e)) return part(x, described(e), failure_text(e), err);
   difference d = {0};
   duro_code code = find_difference(x, h, e, &d, err);
   if (!code && d.what) code = differ(x, h, e, &d, err);

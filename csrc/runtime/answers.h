@@ -109,6 +109,8 @@ duro__call_function duro__verb_status, duro__verb_bulk_status, duro__verb_list_e
     duro__verb_descriptor, duro__verb_registered;                         // verbs_read.c
 duro__call_function duro__verb_dependencies;                              // verbs_dependencies.c
 duro__call_function duro__verb_why;                                       // verbs_why.c
+duro__call_function duro__verb_at;                                        // verbs_at.c
+duro__call_function duro__verb_retry_failed;                              // verbs_retry.c
 duro__call_function duro__verb_details, duro__verb_statistics;            // verbs_details.c
 duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv; // verbs_history.c
 duro__call_function duro__verb_query, duro__verb_stack;                   // verbs_query.c

@@ -77,6 +77,7 @@ struct duro__instance {
   int broken_turns;    // in a row
   bool start_due;      // a pending one whose time has come
   bool deadline_sent;  // its whole timeout is in the inbox
+  bool retried;        // it goes on from a failed step: what is open begins again and was not lost
   bool stale_code;     // its coroutine is to be dropped and replayed before the next turn
   bool waits_commit;   // cannot run before its batches are durable
   int64_t last_batch;  // newest batch that names it
@@ -212,6 +213,7 @@ struct duro_job {
   duro_runtime *rt;
   duro_job *next, *prev; // in the ready or the woken queue
   duro_job *sibling;     // the next one of its instance, or of rt->orphans
+  duro_job **sibling_at; // what points to this one there, so that any of many leaves at once
   duro_job_info info;
   duro__job_state state;
   int64_t instance_key, execution_id, task;
@@ -445,6 +447,8 @@ duro_code duro__instance_build(duro_runtime *rt, duro__instance *i,
                                duro_error **err); // its exec, by replay
 // Drops the coroutine (not the instance), so that the next turn replays.
 void duro__instance_unbuild(duro_runtime *rt, duro__instance *i);
+// A live one from its row, without an exec; NULL when memory is out.
+duro__instance *duro__instance_of_row(duro_runtime *rt, const duro_instance_row *row);
 void duro__instances_free(duro_runtime *rt);
 void duro__code_replaced(duro_runtime *rt, duro_str name, duro_str version); // hot reload
 

@@ -222,12 +222,19 @@ duro_job *duro__job_of_row(duro_runtime *rt, const duro_job_row *row, duro__code
   return job;
 }
 
-static void sibling_remove(duro_job **list, duro_job *job) {
-  for (duro_job **at = list; *at; at = &(*at)->sibling) {
-    if (*at != job) continue;
-    *at = job->sibling;
-    return;
-  }
+static void sibling_add(duro_job **list, duro_job *job) {
+  job->sibling = *list;
+  job->sibling_at = list;
+  if (*list) (*list)->sibling_at = &job->sibling;
+  *list = job;
+}
+
+static void sibling_remove(duro_job *job) {
+  if (!job->sibling_at) return;
+  *job->sibling_at = job->sibling;
+  if (job->sibling) job->sibling->sibling_at = job->sibling_at;
+  job->sibling = NULL;
+  job->sibling_at = NULL;
 }
 
 static void job_free(duro_runtime *rt, duro_job *job) {
@@ -236,7 +243,7 @@ static void job_free(duro_runtime *rt, duro_job *job) {
   if (job->hold) {
     duro__claim_drop(job);
   } else if (job->instance) {
-    sibling_remove(&job->instance->jobs, job);
+    sibling_remove(job);
     if (job->instance->exec && job->execution_id == job->instance->execution_id) {
       duro__open *o = duro__exec_open(job->instance->exec, job->task);
       if (o && o->runtime == job) o->runtime = NULL;
@@ -245,7 +252,7 @@ static void job_free(duro_runtime *rt, duro_job *job) {
       duro__instance_touch(rt, job->instance);
     }
   } else {
-    sibling_remove(&rt->orphans, job);
+    sibling_remove(job);
   }
   if (job->taken) rt->jobs_out--;
   duro__code_release(rt, job->code);
@@ -307,8 +314,7 @@ void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
   }
   o->runtime = job;
   job->instance = i;
-  job->sibling = i->jobs;
-  i->jobs = job;
+  sibling_add(&i->jobs, job);
   make_ready(rt, job);
 }
 
@@ -410,12 +416,10 @@ void duro__jobs_orphan(duro_runtime *rt, duro__instance *i) {
       job->cancelled = job->orphan = true;
       duro__job_wake(rt, job);
     }
-    sibling_remove(&i->jobs, job);
+    sibling_remove(job);
     job->instance = NULL;
-    job->sibling = rt->orphans;
-    rt->orphans = job;
+    sibling_add(&rt->orphans, job);
   }
-  i->jobs = NULL;
 }
 
 static void attach(duro__instance *i, duro_job *job) {
@@ -431,16 +435,12 @@ static void attach(duro__instance *i, duro_job *job) {
 }
 
 void duro__jobs_attach(duro_runtime *rt, duro__instance *i) {
-  for (duro_job **at = &rt->orphans; *at;) {
-    duro_job *job = *at;
-    if (job->instance_key != i->key) {
-      at = &job->sibling;
-      continue;
-    }
-    *at = job->sibling;
+  for (duro_job *job = rt->orphans, *next; job; job = next) {
+    next = job->sibling;
+    if (job->instance_key != i->key) continue;
+    sibling_remove(job);
     job->instance = i;
-    job->sibling = i->jobs;
-    i->jobs = job;
+    sibling_add(&i->jobs, job);
   }
   for (duro_job *job = i->jobs; job; job = job->sibling) attach(i, job);
   duro__queues_attach(rt, i);

@@ -75,6 +75,16 @@ static bool result_is_kept(const duro_runtime *rt, const duro__instance *i, cons
   return false;
 }
 
+// After a retry: nothing has begun yet, and nothing was lost.
+static bool begins_again(duro_runtime *rt, duro__instance *i, duro__open *o) {
+  if (!i->retried) return false;
+  for (const duro_message *m = i->inbox_head; m; m = m->next) {
+    if (m->event.kind == DURO_EVENT_ACTIVITY_COMPLETED && m->event.source == o->id) return true;
+  }
+  duro__job_start(rt, i, o);
+  return true;
+}
+
 // Jobs that ran when the process died have no duro_job any more: they are lost, and run again. Those that
 // still run here are found again.
 static void reattach(duro_runtime *rt, duro__instance *i) {
@@ -83,7 +93,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
        o = duro__exec_open_next(i->exec, o->id)) {
     if (o->kind != DURO__OPEN_ACTIVITY || o->runtime || o->queue.p) continue;
     if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
-    if (result_is_kept(rt, i, o)) continue;
+    if (result_is_kept(rt, i, o) || begins_again(rt, i, o)) continue;
     if (!duro__find_activity(rt, o->name)) { // it has not run here, and waits
       duro__job_start(rt, i, o);
       continue;
@@ -96,6 +106,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
     duro_message *m = duro_message_new(i->key, i->execution_id, &lost);
     if (m) duro__deliver(rt, i, m);
   }
+  i->retried = false;
 }
 
 static duro_code replay(duro_runtime *rt, duro__instance *i, const duro_texts *texts,
@@ -122,7 +133,10 @@ duro_code duro__instance_build(duro_runtime *rt, duro__instance *i, duro_error *
   duro_code code = duro__store_history(rt->store, i->key, i->execution_id, &arena, &texts, err);
   if (!code) code = replay(rt, i, &texts, &arena, err);
   duro_arena_free(&arena);
-  if (!code) reattach(rt, i);
+  if (!code) {
+    reattach(rt, i);
+    duro__timers_update(rt, i);
+  }
   return code;
 }
 
@@ -171,6 +185,13 @@ static duro__instance *from_row(const duro_instance_row *row) {
     return NULL;
   }
   return i;
+}
+
+duro__instance *duro__instance_of_row(duro_runtime *rt, const duro_instance_row *row) {
+  duro__instance *i = from_row(row);
+  if (i && duro__instance_register(rt, i)) return i;
+  if (i) duro__instance_free(i);
+  return NULL;
 }
 
 static duro_code load_messages(duro__instance *i, const duro_loaded *loaded, duro_error **err) {

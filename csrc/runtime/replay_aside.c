@@ -21,11 +21,11 @@ duro_code duro__replay_aside(const duro__aside *a, duro__exec **out, duro__misma
   if (!*out) return duro_fail_oom(err);
   duro_code code = replay(a, *out, mismatch, err);
   if (code == DURO_NONDETERMINISM) {
-    duro_fail(err, code,
-              "the code departs from the history of instance '%.*s' at event %lld: "
-              "expected %s, got %s",
-              DURO_FMT(a->instance_id), (long long)mismatch->event_id,
-              mismatch->expected ? mismatch->expected : "?", mismatch->got ? mismatch->got : "?");
+    duro_fail(
+        err, code,
+        "the code departs from the history of instance '%.*s' at event %lld: expected %s, got %s",
+        DURO_FMT(a->instance_id), (long long)mismatch->event_id,
+        mismatch->expected ? mismatch->expected : "?", mismatch->got ? mismatch->got : "?");
   }
   if (code) {
     duro__exec_free(*out);
@@ -39,6 +39,10 @@ static void write_departure(duro_buf *b, const duro__mismatch *m) {
   duro_json_add_string(b, duro_str_from(m->expected ? m->expected : ""));
   duro_buf_add_lit(b, ",\"got\":");
   duro_json_add_string(b, duro_str_from(m->got ? m->got : ""));
+  if (m->detail) {
+    duro_buf_add_lit(b, ",\"detail\":");
+    duro_json_add_string(b, duro_str_from(m->detail));
+  }
   duro_buf_add_char(b, '}');
 }
 

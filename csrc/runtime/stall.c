@@ -24,13 +24,15 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
                           const char *message) {
   duro__batch *b = duro__batch_open(rt);
   if (!b) return;
-  char text[512];
+  duro_buf text = {0};
   if (code == DURO_NONDETERMINISM) {
-    snprintf(text, sizeof text,
-             "the code departs from its history at event %lld: expected %s, got %s",
-             (long long)i->mismatch.event_id, i->mismatch.expected ? i->mismatch.expected : "?",
-             i->mismatch.got ? i->mismatch.got : "?");
-    message = text;
+    duro_buf_printf(
+        &text, "the code departs from its history at event %lld: expected %s, got %s%s%s",
+        (long long)i->mismatch.event_id, i->mismatch.expected ? i->mismatch.expected : "?",
+        i->mismatch.got ? i->mismatch.got : "?", i->mismatch.detail ? ": " : "",
+        i->mismatch.detail ? i->mismatch.detail : "");
+    duro_buf_add_char(&text, 0);
+    if (!text.oom) message = text.p;
   }
   if (!message) message = duro_code_sentence(code);
   duro__log(rt, "error", "instance '%.*s' is stalled: %s", DURO_FMT(i->id), message);
@@ -47,6 +49,7 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
   }
   i->stall_hash = hash;
   duro_buf_free(&error);
+  duro_buf_free(&text);
   i->parked_count = 0;
   duro_message *m = i->inbox_head;
   for (; m; m = m->next) {

@@ -26,6 +26,8 @@ const duro__call_verb duro__verbs[] = {
     {"prune", duro__verb_prune, true},
     {"query", duro__verb_query, true},
     {"stack", duro__verb_stack, true},
+    {"at", duro__verb_at, true},
+    {"retry_failed", duro__verb_retry_failed, true},
     {"wait", duro__verb_wait, false},
     {"wait_custom_status", duro__verb_wait_custom_status, false},
     {"wait_for_instances", duro__verb_wait_for_instances, false},

@@ -36,6 +36,9 @@
 //   details statistics {id}                  -> as API.md 6.2
 //   dependencies       {id, depth?}          -> as API.md 6.2
 //   why                {id}                  -> {state, reason, since?, suggestion}
+//   retry_failed       {instances or filter, all?, max_instances?, dry_run?}
+//                      -> {retried_instances, failed_instances, total_matched}
+//   at                 {id, event_id, execution?}  -> {custom_status?, kv, pending, stack or stack_error}
 //   bulk_status        [ids]                 -> [ {instance_id, status, output?, error?}, ... ]
 //   history            {id, execution?, kinds?, since_event?, order?, page_size?, page_token?}
 //                                            -> {events:[...], next_page_token?}

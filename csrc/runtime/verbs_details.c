@@ -6,6 +6,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/pending.h"
 
 // --- Counting ---
 
@@ -42,68 +43,7 @@ static void add_statistics(duro_buf *b, duro_runtime *rt, const duro_instance_ro
   duro_buf_add_char(b, '}');
 }
 
-// --- Pending work ---
-
-// The live twin of an open task, when its instance is in memory.
-static const duro__open *live_twin(duro__instance *i, const duro_instance_row *row, int64_t task) {
-  if (!i || !i->exec || i->execution_id != row->execution_id) return NULL;
-  return duro__exec_open(i->exec, task);
-}
-
-static void add_activity(duro_buf *b, const duro__open *o, const duro__open *live) {
-  const duro__open *now = live ? live : o;
-  bool runs = now->state == DURO__STATE_RUNNING || now->state == DURO__STATE_DEFERRED;
-  const char *state = runs                                    ? "running"
-                      : now->state == DURO__STATE_BACKING_OFF ? "backing_off"
-                                                              : "queued";
-  duro__add_text_member(b, "name", o->name);
-  duro__add_json_member(b, "input", o->input);
-  duro__add_time_member(b, "scheduled_at", o->scheduled_at_ms);
-  duro__add_int_member(b, "attempt", now->attempt);
-  duro__add_json_member(b, "last_error", now->last_error);
-  if (now->state == DURO__STATE_BACKING_OFF)
-    duro__add_time_member(b, "next_attempt_at", now->fire_at_ms);
-  duro__add_text_member(b, "state", duro_str_from(state));
-}
-
-static void add_task(duro_buf *b, const duro__open *o, const duro__open *live) {
-  duro_buf_add_char(b, '{');
-  duro__add_int_member(b, "correlation_id", o->id);
-  switch (o->kind) {
-  case DURO__OPEN_ACTIVITY:
-    add_activity(b, o, live);
-    break;
-  case DURO__OPEN_TIMER:
-    duro__add_int_member(b, "delay_ms", o->delay_ms);
-    duro__add_time_member(b, "scheduled_at", o->scheduled_at_ms);
-    duro__add_time_member(b, "fire_at", o->fire_at_ms);
-    break;
-  case DURO__OPEN_WAIT:
-    duro__add_text_member(b, "name", o->name);
-    duro__add_time_member(b, "subscribed_at", o->scheduled_at_ms);
-    break;
-  case DURO__OPEN_CHILD:
-    duro__add_text_member(b, "instance_id", o->instance);
-    duro__add_text_member(b, "name", o->name);
-    duro__add_time_member(b, "scheduled_at", o->scheduled_at_ms);
-    break;
-  }
-  duro_buf_add_char(b, '}');
-}
-
-static void add_pending(duro_buf *b, const char *key, duro__open_kind kind, duro__exec *x,
-                        duro__instance *i, const duro_instance_row *row) {
-  bool first = true;
-  duro__add_key(b, key);
-  duro_buf_add_char(b, '[');
-  for (duro__open *o = duro__exec_open_next(x, 0); o; o = duro__exec_open_next(x, o->id)) {
-    if (o->kind != kind || o->state == DURO__STATE_BOUND) continue; // a bound wait has its event
-    if (!first) duro_buf_add_char(b, ',');
-    first = false;
-    add_task(b, o, live_twin(i, row, o->id));
-  }
-  duro_buf_add_char(b, ']');
-}
+// --- The current execution ---
 
 static void add_current(duro_buf *b, duro_runtime *rt, duro__exec *x, const duro_instance_row *row,
                         const counts *c) {
@@ -111,10 +51,7 @@ static void add_current(duro_buf *b, duro_runtime *rt, duro__exec *x, const duro
   duro_buf_add_char(b, '{');
   duro__add_int_member(b, "execution_id", row->execution_id);
   duro__add_text_member(b, "status", duro_str_from(duro_status_string(row->status)));
-  add_pending(b, "pending_activities", DURO__OPEN_ACTIVITY, x, i, row);
-  add_pending(b, "pending_timers", DURO__OPEN_TIMER, x, i, row);
-  add_pending(b, "pending_events", DURO__OPEN_WAIT, x, i, row);
-  add_pending(b, "pending_sub_orchestrations", DURO__OPEN_CHILD, x, i, row);
+  duro__add_pending(b, rt, x, i && i->execution_id == row->execution_id ? i : NULL);
   duro__add_int_member(b, "completed_activities", c->kinds[DURO_EVENT_ACTIVITY_COMPLETED]);
   duro__add_int_member(b, "failed_activities", c->kinds[DURO_EVENT_ACTIVITY_FAILED]);
   duro_buf_add_char(b, '}');

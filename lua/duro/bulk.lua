@@ -94,6 +94,28 @@ define("resume_instances", "resumed", "Resumes many, as rt:resume does.", REASON
 define("delete_instances", "deleted", "Deletes many, each with its sub-orchestrations.", REASON,
   { "force", "boolean", default = false, doc = "also those that have not ended" })
 
+-- A filter is about failed roots, unless it says otherwise; an empty one still needs all=true.
+local function only_failed_roots(values)
+  local checked, err = listing.check_filter(values)
+  if not checked then return nil, err end
+  local filter = checked.filter
+  if filter and (next(filter) ~= nil or checked.all) then
+    filter.status = filter.status or { "failed" }
+    if filter.has_parent == nil then filter.has_parent = false end
+  end
+  return checked
+end
+
+
+calls.define(methods, {
+  "retry_failed",
+  options = with_choice("retry_failed", REASON),
+  args = only_failed_roots,
+  result = outcomes,
+  returns = "{retried_instances={ids}, failed_instances={ {instance_id, error} }, total_matched}",
+  doc = "Failed instances go on from the step that failed them: it runs again. Roots only, and no caught failures.",
+})
+
 calls.define(methods, {
   "raise_event_bulk",
   options = with_choice("raise_event_bulk",

@@ -4,7 +4,8 @@
 -- between runs raise and name what to use instead, pairs and next walk in the order of the keys,
 -- table.sort is stable, globals cannot be written. The environment is shared: both setfenv (LuaJIT)
 -- and debug.upvaluejoin (5.4) change the function itself, whichever instance runs it. So it asks the
--- core whether an orchestration runs right now; anywhere else the same function sees plain Lua.
+-- core whether an orchestration runs right now; anywhere else (in the function of a side effect, too) the
+-- same function sees plain Lua.
 --
 -- Covered are the function and the functions written inside it. guard="strict" also covers helpers
 -- that it reaches through upvalues, and, by wrapping the global functions themselves, modules. Not
@@ -50,8 +51,16 @@ local ALLOWED = { debug = { traceback = true, getinfo = true } }
 local DENIED_GLOBALS = { dofile = IN_ACTIVITY, loadfile = IN_ACTIVITY }
 
 
+-- The function of a side effect may ask what it likes: its answer is recorded.
 local function in_orchestration()
   return core.context() == "orchestration"
+end
+
+
+-- But what it writes would be lost all the same.
+local function writes_are_lost()
+  local context = core.context()
+  return context == "orchestration" or context == "side_effect"
 end
 
 
@@ -109,7 +118,7 @@ local function library(name, original, replaced)
   return setmetatable(replaced, {
     __index = original,
     __newindex = function(_, key, value)
-      if in_orchestration() then deny(("writing %s.%s"):format(name, real.tostring(key)), "use a local", 2) end
+      if writes_are_lost() then deny(("writing %s.%s"):format(name, real.tostring(key)), "use a local", 2) end
       original[key] = value
     end,
   })
@@ -146,7 +155,7 @@ end
 
 local function write_global(original)
   return function(_, name, value)
-    if in_orchestration() then
+    if writes_are_lost() then
       error(("global '%s' must not be written here: it does not survive a restart (use a local, or ctx.kv)")
         :format(real.tostring(name)), 2)
     end

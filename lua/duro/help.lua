@@ -25,6 +25,10 @@ local OTHERS = {
   { "next_timeout", "rt:next_timeout()", "For a foreign loop: seconds until rt:step() is due; nil: never." },
   { "each_instance", "for row in rt:each_instance([{...}]) do", "Walks all instances that match, page by page.",
     "filter.inner" },
+  { "replay", "duro.replay(export_or_path, function(ctx, input) ... end, [{execution=, codec=, guard=}])",
+    "Whether code fits the history of an export: {ok=true}, or where they part. Runs no activity.", "replay" },
+  { "testing", "duro.testing.runtime([{...}]): mock_activity, run, assert_completed",
+    "A runtime for tests: in memory, with a clock that skips time by itself." },
   { "registered", "rt:registered()", "What this process has registered." },
 }
 

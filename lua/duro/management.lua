@@ -21,8 +21,8 @@ local ID = { "id", "id" }
 -- Calls of API.md that are known and not built yet: they answer unsupported.
 local LATER = {
   "provider_diagnostics", "queue_metrics", "orchestration_metrics", "prometheus", "query_instances",
-  "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances", "at",
-  "retry_failed", "with_context", "audit", "capabilities",
+  "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances",
+  "with_context", "audit", "capabilities",
 }
 for _, name in ipairs(LATER) do calls.define_unsupported(methods, name) end
 
@@ -62,6 +62,17 @@ calls.define(methods, {
   result = rows.why,
   returns = "{state, reason, since?, suggestion}",
   doc = "Why nothing happens with an instance, and what would help.",
+})
+
+calls.define(methods, {
+  "at",
+  params = { ID, { "event_id", "integer", min = 1, as = "event_id" } },
+  options = options.spec("at", {
+    { "execution", "integer", min = 1, doc = "default: the latest" },
+  }),
+  result = rows.at,
+  returns = "{custom_status, kv, pending, stack}",
+  doc = "How an instance stood after one of its events, by replaying it aside.",
 })
 
 calls.define(methods, {

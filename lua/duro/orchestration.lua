@@ -19,6 +19,7 @@ local activity, schedule_activity = ops.activity, ops.schedule_activity
 local timer, schedule_timer = ops.timer, ops.schedule_timer
 local wait, schedule_wait = ops.wait, ops.schedule_wait
 local child, schedule_child = ops.child, ops.schedule_child
+local quick_options = ops.call_options
 
 local methods = ops.orchestration_methods
 
@@ -93,12 +94,28 @@ end
 
 
 -- The JSON that goes down with an activity.
-local function activity_options(opts)
+local function checked_activity_options(opts)
   local values = checked_retry(checked(ACTIVITY, opts))
   if values.retry and values.retry.non_retryable then core.array(values.retry.non_retryable) end
   local text, err = core.encode(values, "opts")
   if not text then error(err, 0) end
   return text
+end
+
+
+-- The timeout in ms when it is the only option, as it mostly is; else after a careful look.
+local function timeout_of(spec, opts)
+  if type(opts) == "table" and next(opts) == "timeout" and next(opts, "timeout") == nil then
+    local ms = core.duration_ms(opts.timeout)
+    if ms then return ms end
+  end
+  return checked(spec, opts).timeout_ms
+end
+
+
+-- C takes what is plainly right, at a tenth of the cost; the rest is looked at here.
+local function activity_options(opts)
+  return quick_options(opts) or checked_activity_options(opts)
 end
 
 
@@ -141,7 +158,7 @@ end
 
 --- The data of the next event of that name; nil, err(timeout) after opts.timeout.
 function methods:wait_event(name, opts)
-  local timeout_ms = opts ~= nil and checked(WAIT, opts).timeout_ms
+  local timeout_ms = opts ~= nil and timeout_of(WAIT, opts)
   if not timeout_ms then
     wait(self, name)
     return take(self)
@@ -272,7 +289,7 @@ function methods:wait_until(predicate, opts)
   if type(predicate) ~= "function" then
     options.blame(("ctx:wait_until needs a function, got %s"):format(type(predicate)))
   end
-  local timeout_ms = opts ~= nil and checked(WAIT_UNTIL, opts).timeout_ms
+  local timeout_ms = opts ~= nil and timeout_of(WAIT_UNTIL, opts)
   if not timeout_ms then return wait_until(self, predicate) end
   if predicate() then return true end
   local timer_task = schedule_timer(self, timeout_ms / 1000)
@@ -308,4 +325,4 @@ core.setup {
   source = debug.getinfo(1, "S").source:match("^(.*[/\\])"),
 }
 
-return { methods = methods }
+return { methods = methods, activity_options = checked_activity_options }

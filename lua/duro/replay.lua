@@ -111,8 +111,8 @@ local Verdict = {}
 
 function Verdict.__tostring(verdict)
   if verdict.ok then return "the code fits the history" end
-  return ("the code departs at event %d of execution %d: expected %s, got %s"):format(verdict.event_id,
-    verdict.execution_id, verdict.expected, verdict.got)
+  return ("the code departs at event %d of execution %d: expected %s, got %s%s"):format(verdict.event_id,
+    verdict.execution_id, verdict.expected, verdict.got, verdict.detail and " (" .. verdict.detail .. ")" or "")
 end
 
 
@@ -182,7 +182,7 @@ end
 
 
 --- Replays an export (or the file of one) against `fn`: {ok=true}, or {ok=false, event_id, expected, got,
---- execution_id}. Strict: another input of the same call departs, too. It needs no open runtime, and runs no
+--- detail?, execution_id}. Strict: another input of the same call departs, too. It needs no open runtime, and runs no
 --- activities. Errors: storage (the file), corrupt, unsupported (a codec is missing), not_found.
 function replay.run(export, fn, opts)
   if type(fn) ~= "function" then
@@ -222,8 +222,8 @@ local Report = {}
 function Report.__tostring(report)
   local lines = { ("checked: %d, failing: %d, skipped: %d"):format(report.checked, #report.failing, report.skipped) }
   for i, row in ipairs(report.failing) do
-    lines[i + 1] = ("  '%s' at event %d: expected %s, got %s"):format(row.instance_id, row.event_id, row.expected,
-      row.got)
+    lines[i + 1] = ("  '%s' at event %d: expected %s, got %s%s"):format(row.instance_id, row.event_id, row.expected,
+      row.got, row.detail and " (" .. row.detail .. ")" or "")
   end
   return table.concat(lines, "\n")
 end
@@ -250,7 +250,7 @@ local function add_verdict(report, row, verdict)
   report.checked = report.checked + 1
   if verdict.ok then return end
   table.insert(report.failing, { instance_id = row.instance_id, event_id = verdict.event_id,
-    expected = verdict.expected, got = verdict.got })
+    expected = verdict.expected, got = verdict.got, detail = verdict.detail })
 end
 
 
@@ -281,7 +281,7 @@ calls.define(methods, {
     { "guard", "any", default = true, doc = 'as for duro.orchestration: true, false or "strict"' },
   }),
   run = check,
-  returns = "{checked, failing={ {instance_id, event_id, expected, got} }, skipped}",
+  returns = "{checked, failing={ {instance_id, event_id, expected, got, detail?} }, skipped}",
   doc = "Replays `fn` against every unfinished instance of that name: which would stall with it?",
 })
 

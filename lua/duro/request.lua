@@ -35,7 +35,8 @@ end
 
 --- Asks the core of `runtime` and waits for the answer, at most `timeout_ms` (nil: for ever).
 function request.ask(runtime, verb, args, timeout_ms)
-  if core.context() == "orchestration" then
+  local context = core.context()
+  if context == "orchestration" or context == "side_effect" then
     options.blame(("rt:%s cannot be called inside an orchestration: use ctx:..."):format(verb))
   end
   local deadline = timeout_ms and core.monotonic_ms() + timeout_ms

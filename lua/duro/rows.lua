@@ -241,14 +241,19 @@ function Details:__tostring()
 end
 
 
-function rows.details(answer)
-  rows.summary(answer.summary)
-  for _, pending in ipairs(answer.current_execution and answer.current_execution.pending_activities or {}) do
+local function pending_values(current)
+  for _, pending in ipairs(current.pending_activities) do
     pending.input = rows.value(pending.input)
     if type(pending.last_error) == "table" then
       setmetatable(pending.last_error, core.error_metatable)
     end
   end
+end
+
+
+function rows.details(answer)
+  rows.summary(answer.summary)
+  if answer.current_execution then pending_values(answer.current_execution) end
   return setmetatable(answer, Details)
 end
 
@@ -357,6 +362,28 @@ end
 
 function rows.stack(list)
   return setmetatable(list, Stack)
+end
+
+
+-- --- Looking back ---
+
+local At = {}
+
+
+function At:__tostring()
+  local lines = { "custom status: " .. brief(self.custom_status, 60), "kv: " .. brief(self.kv, 60) }
+  for _, line in ipairs(pending_lines(self.pending)) do lines[#lines + 1] = line end
+  lines[#lines + 1] = tostring(self.stack or self.stack_error)
+  return table.concat(lines, "\n")
+end
+
+
+function rows.at(answer)
+  answer.custom_status = rows.value(answer.custom_status)
+  pending_values(answer.pending)
+  if answer.stack then rows.stack(answer.stack) end
+  if answer.stack_error then setmetatable(answer.stack_error, core.error_metatable) end
+  return setmetatable(answer, At)
 end
 
 

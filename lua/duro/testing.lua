@@ -25,24 +25,38 @@ local function skip_time(rt, wait_ms)
 end
 
 
---- Puts a function, or an array of results (or functions) for the first, second ... call, in the place
---- of an activity.
+-- A function that gives one result after the other.
+local function in_turn(name, results)
+  local count = 0
+  return function(ctx, input)
+    count = count + 1
+    if count > #results then
+      error(("the mock of '%s' was called %d times and has %d results"):format(name, count, #results), 0)
+    end
+    local result = results[count]
+    if type(result) == "function" then return result(ctx, input) end
+    if result == core.null then return nil end
+    return result
+  end
+end
+
+
+--- Puts a function, or an array of results (or functions; duro.null for nil) for the first, second ...
+--- call, in the place of an activity. Gives a record of what was called: {name=, calls={ {input=,
+--- attempt=, instance_id=}, ... }}.
 local function mock_activity(rt, name, replacement)
   if type(replacement) == "table" then
-    local results, count = replacement, 0
-    replacement = function(ctx, input)
-      count = count + 1
-      if count > #results then
-        error(("the mock of '%s' was called %d times and has %d results"):format(name, count, #results), 0)
-      end
-      local result = results[count]
-      if type(result) == "function" then return result(ctx, input) end
-      return result
-    end
+    replacement = in_turn(name, replacement)
   elseif type(replacement) ~= "function" then
     options.blame(("mock_activity needs a function or an array of results, got %s"):format(type(replacement)))
   end
-  return rt:activity(name, { replace = true }, replacement)
+  local mock = { name = name, calls = {} }
+  local ok, err = rt:activity(name, { replace = true }, function(ctx, input)
+    mock.calls[#mock.calls + 1] = { input = input, attempt = ctx.attempt, instance_id = ctx.instance_id }
+    return replacement(ctx, input)
+  end)
+  if not ok then return nil, err end
+  return mock
 end
 
 

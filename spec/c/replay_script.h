@@ -107,7 +107,7 @@ HELPER int first_done(script *s, const int64_t *tasks, int count) {
 
 HELPER void settle(script *s, duro_code code) {
   s->last = code;
-  if (code == DURO_NONDETERMINISM || code == DURO_OUT_OF_MEMORY) s->code = code;
+  if (code != DURO_TOO_LARGE && code != DURO_INVALID_ARGUMENT) s->code = code;
 }
 HELPER duro_str text_of(const char *z) { return z ? duro_str_from(z) : DURO_NONE; }
 

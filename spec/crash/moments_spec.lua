@@ -243,6 +243,24 @@ describe("a process killed during recovery", function()
 end)
 
 
+describe("a process killed while it creates the file", function()
+  after_each(harness.clean)
+
+  it("leaves nothing that the next one cannot open", function()
+    for n = 1, 100 do
+      local scene = harness.new()
+      local run = scene:run("child.open():close()", { fault = ("kill before any %d"):format(n * n) })
+      if not run.killed then
+        assert.is_true(n > 4, run:text())
+        break
+      end
+      scene:completes(ONE)
+      harness.clean()
+    end
+  end)
+end)
+
+
 describe("numbers that were given out", function()
   after_each(harness.clean)
 

@@ -118,6 +118,44 @@ describe("a full disk", function()
 end)
 
 
+describe("a client on a full disk", function()
+  after_each(harness.clean)
+
+  it("is told storage, and its calls are made when there is room again", function()
+    local scene = harness.new()
+    local owner = scene:start [[
+      child.say_pid()
+      local rt = child.open()
+      child.start(rt, "waiter", "waiter")
+      child.say("opened")
+      child.wait_for(rt, "stop")
+      child.done(rt)
+    ]]
+    owner:expect("opened")
+    local run = scene:run([[
+      local rt = child.open { role = "client" }
+      child.arm()
+      child.say(select(2, rt:start("sequence", 3, { id = "s1" })))
+      child.say(select(2, rt:raise_event("waiter", "go", 1)))
+      child.say(rt:status("waiter").status)
+      child.disarm()
+      child.start(rt, "sequence", "s1", 3)
+      child.raise_safely(rt, "waiter", 1, "go")
+      child.finish(rt, { "s1", "waiter" })
+      rt:close()
+      child.say("done")
+    ]], { fault = "enospc before write 1- -wal", when_armed = true })
+    assert.matches("^storage: .*full", run.lines[1])
+    assert.matches("^storage: .*full", run.lines[2])
+    assert.same({ "running", "done" }, { run.lines[3], run.lines[4] }, run:text())
+    scene:touch("stop")
+    owner:expect("done")
+    owner:finish()
+    scene:check { ended = true }
+  end)
+end)
+
+
 describe("a disk that fails", function()
   after_each(harness.clean)
 
@@ -161,6 +199,26 @@ describe("a disk that fails", function()
     assert.matches("^error folding: .*disk I/O error", scene:log("log")[1])
     assert.equal("1", scene:value "SELECT last_seq = folded_seq FROM marks")
     scene:check { ended = true }
+  end)
+
+  it("while folding at open is storage, and leaves the file for the next one", function()
+    local scene = harness.new()
+    local body = [[
+      local rt = child.open()
+      child.start(rt, "sequence", "s1", 6)
+      child.finish(rt, { "s1" })
+      child.done(rt)
+    ]]
+    assert.is_true(scene:run(body, { fault = "kill after commit 5 INSERT INTO journal" }).killed)
+    for _, fault in ipairs {
+      "eio before step 1 INSERT INTO history", "enospc before write 2- -wal", "eio before commit 2",
+    } do
+      local run = scene:run(body, { fault = fault })
+      assert.equal(3, run.exit, run:text())
+      assert.matches("^open storage: ", run.lines[1], fault)
+      scene:check()
+    end
+    scene:completes(body)
   end)
 
   it("at a read fails that call alone", function()

@@ -1,5 +1,5 @@
 ---@meta
--- types of the ctx of an activity, and of duro.testing.
+-- types of the ctx of an activity.
 -- luacheck: ignore
 
 ---In a worker thread (thread=true) there is no `runtime`, `async` nor `defer`: they raise.
@@ -38,32 +38,3 @@ function ActivityContext:async() end
 ---Ends the attempt without a result: a token for rt:complete_activity. context: activity.
 ---@return string
 function ActivityContext:defer() end
-
-
----@class duro.testing
-local testing = {}
-
----In memory; its virtual clock skips time by itself. Raises when it cannot be opened.
----@param options? duro.OpenOptions
----@return duro.TestRuntime
-function testing.runtime(options) end
-
----@class duro.TestRuntime: duro.Runtime
-local TestRuntime = {}
-
----@param name string
----@param replacement function|any[] an array: results (or functions) of the first, second ... call
----@return true?, duro.Error?
-function TestRuntime:mock_activity(name, replacement) end
-
----@param name string
----@param input? duro.Value
----@param opts? duro.StartOptions
----@return duro.Value output, duro.Error?
-function TestRuntime:run(name, input, opts) end
-
----Raises unless it has completed (with that output, when given).
----@param id string
----@param output? duro.Value
----@return duro.Value output
-function TestRuntime:assert_completed(id, output) end

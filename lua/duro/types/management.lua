@@ -193,6 +193,30 @@ function Runtime:dependencies(id, options) end
 ---@return duro.Why?, duro.Error?
 function Runtime:why(id) end
 
+---@class duro.Pending
+---@field pending_activities duro.PendingActivity[]
+---@field pending_timers {correlation_id: integer, delay_ms: integer, scheduled_at: duro.Time, fire_at: duro.Time}[]
+---@field pending_events {correlation_id: integer, name: string, subscribed_at: duro.Time}[]
+---@field pending_sub_orchestrations {correlation_id: integer, instance_id: string, name: string, scheduled_at: duro.Time}[]
+
+---@class duro.At
+---@field custom_status? duro.Value
+---@field kv table<string, duro.Value>
+---@field pending duro.Pending
+---@field stack? duro.Frame[] absent when there is no code here that fits
+---@field stack_error? duro.Error why there is no stack
+
+---@class duro.AtOptions
+---@field execution? integer default: the latest
+
+---How an instance stood after one of its events. Replayed aside: the instance is not touched.
+---Errors: not_found, invalid_argument (there is no such event). context: anywhere.
+---@param id string
+---@param event_id integer
+---@param options? duro.AtOptions
+---@return duro.At?, duro.Error?
+function Runtime:at(id, event_id, options) end
+
 ---@class duro.HistoryOptions
 ---@field instance string the id
 ---@field execution? integer default: the latest
@@ -240,14 +264,17 @@ function Runtime:list_executions(id) end
 ---@return {name: string, version: string, parent_instance?: string, parent_id?: integer}?, duro.Error?
 function Runtime:descriptor(id) end
 
----The whole instance as a table, ready for JSON. Errors: not_found. context: anywhere.
----@param id string
----@return table?, duro.Error?
-function Runtime:export(id) end
+---@class duro.Frame
+---@field source string
+---@field line integer
+---@field function string
+---@field locals table<string, any>
+---@field block? integer of ctx:spawn, from 1; absent in the orchestration itself
 
----Where the code waits. Errors: not_found. context: anywhere.
+---Where the code waits: the innermost frame first; prints like a traceback.
+---Errors: not_found, stalled, unavailable. context: anywhere.
 ---@param id string
----@return {source: string, line: integer, function: string, locals: table<string, any>}[]?, duro.Error?
+---@return duro.Frame[]?, duro.Error?
 function Runtime:stack(id) end
 
 ---In the order asked; also indexable by id. context: anywhere.
@@ -294,6 +321,7 @@ function Runtime:wait_for_instances(options) end
 ---@field cancelled_instances? string[] of cancel_instances
 ---@field terminated_instances? string[] of terminate_instances
 ---@field suspended_instances? string[] of suspend_instances
+---@field retried_instances? string[] of retry_failed
 ---@field resumed_instances? string[] of resume_instances
 ---@field deleted_instances? string[] of delete_instances
 ---@field delivered_instances? string[] of raise_event_bulk: somebody waited for it
@@ -314,6 +342,14 @@ function Runtime:terminate_instances(options) end
 ---@param options duro.Choice
 ---@return duro.Outcomes?, duro.Error?
 function Runtime:suspend_instances(options) end
+
+---Failed instances go on from the step that failed them: the event orchestration_retried masks the failure
+---and what came after it, and the step runs again. A filter finds failed roots. Per instance: not_found,
+---running, finished (it did not fail), invalid_argument (a sub-orchestration, or its code caught the failure
+---or raised the error itself). context: anywhere.
+---@param options duro.Choice
+---@return duro.Outcomes?, duro.Error?
+function Runtime:retry_failed(options) end
 
 ---@param options duro.Choice
 ---@return duro.Outcomes?, duro.Error?

@@ -1,0 +1,193 @@
+// verbs_retry.c: failed instances go on from the step that failed them.
+//
+// First all plans are made (retry_plan.h), which changes nothing. Then one batch brings each instance back:
+// its event orchestration_retried, its row running again, what is to be told again as messages, and
+// sub-orchestrations that begin anew. Killed before that batch is durable, all of them are still failed;
+// after it, opening the file finds them running.
+#include <stdlib.h>
+
+#include "runtime/answers.h"
+#include "runtime/bulk.h"
+#include "runtime/retry_plan.h"
+#include "runtime/shown.h"
+#include "runtime/trees.h"
+
+// --- Bringing one back ---
+
+static void poison(duro_runtime *rt, duro_code code, duro_error *err) {
+  if (!err) duro_fail(&err, code, "%s", duro_code_sentence(code));
+  duro__batch_poison(rt, err);
+}
+
+static duro__exec *scan(const duro__instance *i, const duro_events *events, duro_code *code,
+                        duro_error **err) {
+  duro__exec_config config = {0};
+  duro__exec *x = duro__exec_new(&config, i->id, i->execution_id);
+  *code = x ? duro__exec_scan(x, events, err) : duro_fail_oom(err);
+  return x;
+}
+
+// The turn that records the retry, by an exec that knows the whole history.
+static duro_code retry_turn(duro_runtime *rt, duro__exec *x, int64_t from, duro_str reason,
+                            duro__turn_result *out, duro_error **err) {
+  duro_event e = {.kind = DURO_EVENT_ORCHESTRATION_RETRIED, .source = from, .reason = reason};
+  bool recorded = false;
+  duro__exec_turn_begin(x, duro__now(rt));
+  duro_code code = duro__exec_apply(x, &e, &recorded, err);
+  duro__exec_turn_end(x, out);
+  if (code || recorded) return code;
+  return duro_fail(err, DURO_FINISHED, "it cannot be retried");
+}
+
+// The history with the turn's events at its end.
+static duro_code extended(const duro__retry_step *s, const duro__turn_result *turn,
+                          duro_arena *arena, duro_events *out, duro_error **err) {
+  duro_events added = {0};
+  duro_code code = duro_events_decode(&turn->events, 1, arena, &added, err);
+  if (code) return code;
+  size_t count = s->events.count + added.count;
+  duro_event *items = duro_arena_alloc(arena, count * sizeof *items);
+  if (!items) return duro_fail_oom(err);
+  memcpy(items, s->events.items, s->events.count * sizeof *items);
+  memcpy(items + s->events.count, added.items, added.count * sizeof *items);
+  *out = (duro_events){items, count};
+  return DURO_OK;
+}
+
+// Rows of task queues for the attempts that begin again; local jobs begin when it is built.
+static void queue_rows(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+  i->rows_known = true; // there are none: they went when it failed
+  for (duro__open *o = duro__exec_open_next(i->exec, 0); o;
+       o = duro__exec_open_next(i->exec, o->id)) {
+    if (o->kind != DURO__OPEN_ACTIVITY || !o->queue.p) continue;
+    duro__effect start = {.kind = DURO__START_JOB, .task = o->id};
+    duro__turn_result turn = {.effects = &start, .effect_count = 1};
+    duro__queues_turn(rt, b, i, &turn);
+  }
+}
+
+static void write_rows(duro_runtime *rt, duro__batch *b, duro__instance *i,
+                       const duro__turn_result *turn, uint64_t started_ns) {
+  duro__turn_result now = *turn;
+  now.status = i->status;
+  duro__batch_touch(rt, b, i);
+  queue_rows(rt, b, i);
+  duro__row_journal(rt, b, i, &now, started_ns);
+  duro__row_update(rt, b, i, DURO_SET_STATUS | DURO_SET_CUSTOM_STATUS | DURO_SET_ATTRIBUTES,
+                   &(duro__turn_result){.status = i->status});
+}
+
+// It did not end after all.
+static void uncount(duro_runtime *rt, const duro_instance_row *row) {
+  duro__count(rt, row->name, DURO__FAILED, -1);
+  duro__count(rt, row->name, DURO__DURATION_MS, row->created_at_ms - row->completed_at_ms);
+  rt->totals.failed--;
+}
+
+static void tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
+  duro_message *m = duro_message_new(i->key, i->execution_id, e);
+  if (!m) {
+    poison(rt, DURO_OUT_OF_MEMORY, NULL);
+    return;
+  }
+  m->must_keep = true;
+  duro__deliver(rt, i, m);
+}
+
+static void bring_back(duro_runtime *rt, duro__batch *b, const duro__retry_step *s, duro_str reason,
+                       duro_arena *arena) {
+  uint64_t started_ns = duro_clock_monotonic_ns();
+  duro_error *err = NULL;
+  duro_code code = DURO_OK;
+  duro_events events = {0};
+  duro__turn_result turn = {0};
+  duro__instance *i = duro__instance_of_row(rt, &s->row);
+  duro__exec *before = i ? scan(i, &s->events, &code, &err) : NULL;
+  if (!i) code = duro_fail_oom(&err);
+  if (!code) code = retry_turn(rt, before, s->from_event_id, reason, &turn, &err);
+  if (!code) code = extended(s, &turn, arena, &events, &err);
+  if (!code) i->exec = scan(i, &events, &code, &err);
+  if (!code) {
+    i->status = duro__exec_status(i->exec);
+    i->custom_status_version = duro__exec_custom_status_version(i->exec);
+    i->retried = true;
+    write_rows(rt, b, i, &turn, started_ns);
+    uncount(rt, &s->row);
+    duro__instance_unbuild(rt, i); // its code stands up by replay, once this is stored
+    duro__instance_ready(rt, i);
+    for (size_t n = 0; n < s->arrival_count; n++) tell(rt, i, &s->arrivals[n]);
+  } else {
+    poison(rt, code, err);
+    if (i) duro__instance_drop(rt, i);
+  }
+  if (before) duro__exec_free(before);
+}
+
+// --- Sub-orchestrations that begin anew ---
+
+static void restart(duro_runtime *rt, duro__batch *b, const duro__retry_restart *r) {
+  duro__tree tree;
+  duro_error *err = NULL;
+  duro_code code = r->replaces ? duro__tree_load(rt, r->instance.id, &tree, &err) : DURO_OK;
+  if (!code && r->replaces) {
+    duro__tree_stop(rt, &tree); // all of it has ended
+    duro__tree_delete(rt, b, &tree);
+    duro__tree_free(&tree);
+  }
+  if (!code) code = duro__instance_create(rt, &r->instance, NULL, &err);
+  if (code)
+    poison(rt, code, err);
+  else
+    duro_error_free(err);
+}
+
+// --- All of them ---
+
+static void carry_out(duro_runtime *rt, duro__batch *b, const duro__retry_plan *p,
+                      duro_str reason) {
+  for (size_t n = 0; n < p->steps.count; n++)
+    bring_back(rt, b, &p->steps.items[n], reason, p->arena);
+  for (size_t n = 0; n < p->restarts.count; n++) restart(rt, b, &p->restarts.items[n]);
+}
+
+// One plan per id; *wait: the end of something is not stored yet.
+static duro__retry_plan *make_plans(duro_runtime *rt, duro__bulk *b, bool *wait) {
+  duro__retry_plan *plans = calloc(b->count + 1, sizeof *plans);
+  *wait = false;
+  for (size_t n = 0; plans && n < b->count && !*wait; n++) {
+    duro_error *err = NULL;
+    duro_code code = duro__action_allowed(b->request, b->ids[n], &err);
+    if (!code) code = duro__retry_plan_make(rt, b->ids[n], &b->finder->arena, &plans[n], &err);
+    if (code == DURO_BUSY) {
+      *wait = true;
+      duro_error_free(err);
+    } else if (code) {
+      duro__bulk_failed(b, b->ids[n], code, err);
+      plans[n].steps.count = plans[n].restarts.count = 0;
+    } else {
+      duro__bulk_add_id(&b->done, b->ids[n]);
+    }
+  }
+  return plans;
+}
+
+static void act(duro_runtime *rt, duro__bulk *b) {
+  bool wait;
+  duro__retry_plan *plans = make_plans(rt, b, &wait);
+  duro__batch *batch = plans && !wait && !b->dry_run && b->done.n ? duro__batch_open(rt) : NULL;
+  if (plans && wait) {
+    duro__call_again(rt, b->request, duro__verb_retry_failed, b->finder->args);
+  } else if (plans) {
+    for (size_t n = 0; batch && n < b->count; n++) carry_out(rt, batch, &plans[n], b->reason);
+    duro__bulk_answer(rt, b, NULL);
+  } else {
+    duro__fail_memory(b->request);
+  }
+  for (size_t n = 0; plans && n < b->count; n++) duro__retry_plan_free(&plans[n]);
+  free(plans);
+}
+
+void duro__verb_retry_failed(duro_runtime *rt, duro_request *r, duro_str args) {
+  static const duro__bulk_kind kind = {"retried_instances", act, 0};
+  duro__bulk_begin(rt, r, args, &kind);
+}

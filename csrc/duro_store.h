@@ -126,7 +126,7 @@ typedef struct duro_change {
 typedef struct duro_changes {
   duro_change *items;
   size_t count;
-  int64_t oldest_seq; // the first row still kept; a `since` below oldest_seq - 1 is `expired`
+  int64_t oldest_seq; // the first seq still kept; a `since` below oldest_seq - 1 is `expired`
 } duro_changes;
 
 typedef struct duro_counters {
@@ -241,6 +241,7 @@ typedef struct duro_store_ops {
   // what is not there is left out. In order of their ids.
   duro_code (*jobs)(duro_store *s, int64_t instance_key, const int64_t *ids, size_t id_count,
                     duro_arena *arena, duro_job_row **out, size_t *count, duro_error **err);
+  // The queue's; absent: of all task queues together (served_at_ms 0), without those of "".
   duro_code (*queue_state)(duro_store *s, duro_str queue, int64_t now_ms, duro_queue_state *out,
                            duro_error **err);
 

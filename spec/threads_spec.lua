@@ -228,7 +228,7 @@ describe("an activity in a worker thread", function()
         local out = assert(rt:wait(assert(rt:start("hoards")), 30))
         print(out[1], out[2], out[3], out[4])
         rt:close()
-      ]]):format(MODULE, MODULE), "ulimit -v 900000;")
+      ]]):format(MODULE, MODULE), "ulimit -v 400000;")
       assert.same({ "false\tfailed\ttrue\tafter it" }, lines)
     end)
 

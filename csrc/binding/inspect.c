@@ -2,7 +2,7 @@
 // where its fibers stand ("stack").
 //
 // Everything runs under lua_pcall on the state that entered the core. While a handler runs, the program
-// is the current one without a running fiber, so that each ctx call is refused.
+// is the current one without a running fiber, so that each ctx call is refused but those that look.
 #include "binding/program.h"
 #include "binding/runtime.h"
 
@@ -36,6 +36,7 @@ static int run_query(lua_State *L, inspection *i) {
     return 0;
   }
   if (!duro__payload_read(L, h, p->rt, duro_json_member(i->args, "arg"))) return lua_error(L);
+  p->asked = true;
   lua_call(L, 1, 1);
   if (!duro__payload_encode(L, h, -1, "answer", i->out)) return lua_error(L);
   if (!duro__codec_hide(L, p->rt, i->out, 0)) return lua_error(L);
@@ -191,6 +192,7 @@ duro_code duro__inspect(void *host, void *program, duro_str what, duro_str args,
     code = duro_fail_oom(err);
   }
   h->program = outer;
+  p->asked = false;
   lua_settop(L, top);
   duro__host_back(h, &aside);
   return code;

@@ -17,14 +17,16 @@ static int refuse(lua_State *L, duro__host *h, duro__program *p, const char *wha
         L, h, "ctx:%s must be called with a colon, on the ctx of an orchestration", what);
   }
   const char *why = "is called outside of its orchestration";
-  if (p->broken) {
+  if (p->asked) {
+    why = "is called in a query handler, which can only look";
+  } else if (p->broken) {
     why = "is called in a turn that is broken";
   } else if (p->gone || p->over) {
     why = "is called after the end of this execution";
   } else if (p->quiet) {
     why = "is called inside of ctx:side_effect, or by a log function";
   } else if (h->program == p && !p->running) {
-    why = "is called in a query handler, or while the code is closed";
+    why = "is called while the code is closed";
   } else if (h->program == p) {
     why = "is called from a coroutine of its own: use ctx:spawn for concurrent blocks";
   }
@@ -58,6 +60,11 @@ duro__program *duro__program_check_task(lua_State *L, const char *what, duro__ta
   return p;
 }
 
+duro__program *duro__program_check_view(lua_State *L, const char *what) {
+  duro__program *p = duro__host_of(L)->program;
+  return p && p->asked && p->view ? p : duro__program_check_task(L, what, NULL);
+}
+
 // --- Ends ---
 
 static void set_broken(duro__program *p, duro_code code, duro_error *err) {
@@ -82,6 +89,7 @@ int duro__program_turn_error(lua_State *L, duro__program *p, duro_code code, dur
 
 int duro__program_unreadable(lua_State *L, duro__program *p) {
   duro_error *err = NULL;
+  if (!p->turn) return lua_error(L); // a query: nothing is recorded
   duro_code code = duro__error_read(L, &err);
   return duro__program_turn_error(L, p, code, err);
 }
@@ -223,6 +231,7 @@ static void drop(duro__program *p) {
   lua_State *L = h->L;
   p->over = p->gone = true;
   p->turn = NULL;
+  p->view = NULL;
   duro__program *outer = h->program;
   h->program = p; // the closing code is still that of an orchestration
   while (p->fibers) {
@@ -251,6 +260,7 @@ static duro_code enter(duro__program *p, duro_turn *turn, duro_error **err) {
   duro__program *outer = p->host->program;
   p->host->program = p;
   p->turn = turn;
+  p->view = turn;
   p->now_ms = duro_turn_now_ms(turn);
   p->progress = true;
   duro_code code = run(p, err);

@@ -94,7 +94,8 @@ typedef struct duro__slot {
 struct duro__program {
   duro__host *host;
   duro__rt *rt;
-  duro_turn *turn; // during begin and step only
+  duro_turn *turn;       // during begin and step only
+  const duro_turn *view; // for looking, as long as the core has it
   const duro_program_start *start;
   uint64_t serial;
   int ref, queries_ref, fn_ref;
@@ -105,6 +106,7 @@ struct duro__program {
   bool over;  // its end is recorded, or it is broken: no more user code runs
   bool gone;  // the core has dropped it
   bool quiet; // inside of a side effect
+  bool asked; // a query handler runs
   duro_code broken;
   duro_error *broken_error;
   duro__slot *slots;
@@ -120,6 +122,8 @@ void duro__program_init(lua_State *L, duro__host *h); // everything of orchestra
 // Raises unless `what` may be called now: right ctx, right coroutine, in a turn.
 duro__program *duro__program_check(lua_State *L, const char *what);
 duro__program *duro__program_check_task(lua_State *L, const char *what, duro__task *task);
+// The same for looking at state, which query handlers may do (`view`).
+duro__program *duro__program_check_view(lua_State *L, const char *what);
 // After a duro_turn_* that failed: `return` what this returns. Frees err.
 int duro__program_turn_error(lua_State *L, duro__program *p, duro_code code, duro_error *err);
 // A stored payload could not be read, and its error table is at the top: the same. No code of the author

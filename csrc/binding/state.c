@@ -63,11 +63,11 @@ static int push_fact(lua_State *L, duro__program *p, int fact) {
     lua_pushboolean(L, p->turn && duro_turn_replaying(p->turn));
     return 1;
   case LENGTH:
-    if (!p->turn) return 0;
-    lua_pushinteger(L, (lua_Integer)duro_turn_history_length(p->turn));
+    if (!p->view) return 0;
+    lua_pushinteger(L, (lua_Integer)duro_turn_history_length(p->view));
     return 1;
   case STATUS:
-    return p->turn ? push_payload(L, p, duro_turn_custom_status(p->turn)) : 0;
+    return p->view ? push_payload(L, p, duro_turn_custom_status(p->view)) : 0;
   case KV:
     duro__host_push(L, p->host->kv_ref);
     return 1;
@@ -188,8 +188,8 @@ static int set_attributes(lua_State *L) {
 
 // ctx.kv is one object for all programs: it stands for the one that runs.
 static int kv_index(lua_State *L) {
-  duro__program *p = duro__program_check_task(L, "ctx.kv", NULL);
-  return push_payload(L, p, duro_turn_kv_get(p->turn, check_string(L, p, 2, "a key of ctx.kv")));
+  duro__program *p = duro__program_check_view(L, "ctx.kv");
+  return push_payload(L, p, duro_turn_kv_get(p->view, check_string(L, p, 2, "a key of ctx.kv")));
 }
 
 static int kv_newindex(lua_State *L) {
@@ -203,17 +203,17 @@ static int kv_newindex(lua_State *L) {
 
 // (ctx, key) -> the next key and its value
 static int kv_next(lua_State *L) {
-  duro__program *p = duro__program_check(L, "kv_pairs");
+  duro__program *p = duro__program_check_view(L, "kv_pairs");
   duro_str after = lua_isnoneornil(L, 2) ? DURO_NONE : check_string(L, p, 2, "a key of ctx.kv");
   duro_str key, value;
-  if (!duro_turn_kv_next(p->turn, after, &key, &value)) return 0;
+  if (!duro_turn_kv_next(p->view, after, &key, &value)) return 0;
   push_str(L, key);
   push_payload(L, p, value);
   return 2;
 }
 
 static int kv_pairs(lua_State *L) {
-  duro__program_check(L, "kv_pairs");
+  duro__program_check_view(L, "kv_pairs");
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_pushvalue(L, 1);
   lua_pushnil(L);

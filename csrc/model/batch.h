@@ -73,14 +73,21 @@ typedef struct duro_instance_update {
   duro_instance_row row; // key, updated_at_ms and the members `set` names
 } duro_instance_update;
 
+// A row of the journal takes as many seqs as its events need and bears the last of them. So an event's
+// public seq, counted backwards from the end of its row's last seq, is never another's, and a double
+// holds it exactly for 10^14 rows.
+#define DURO_EVENTS_PER_SEQ 64
+
 // One turn: a row of the journal.
 typedef struct duro_turn_row {
   int64_t seq;
   int64_t instance_key;
   int64_t execution_id;
   int64_t first_event_id;
-  int64_t event_count; // may be 0 only when something else of the instance changes
-  duro_status status;  // of the execution after this turn
+  // 0: not a turn, but a change that is no part of history: for the feed alone. Then `events` tells what
+  // changed, and only `status`, `at_ms` and updated_at_ms count: wake_at_ms and waiting_on stay.
+  int64_t event_count;
+  duro_status status; // of the execution after this turn
   int64_t wake_at_ms;
   duro_str waiting_on;
   int64_t at_ms;   // the time of the turn
@@ -137,7 +144,7 @@ typedef struct duro_counter {
   duro_str
       metric; // "started" "completed" "failed" "cancelled" "terminated" "activities" "timers" "events"
               // "duration_ms" ...
-  int64_t minute_ms; // start of the minute for the rollup
+  int64_t minute_ms; // start of the minute for the rollup; 0 = no rollup: a level, not a flow
   int64_t delta;
 } duro_counter;
 

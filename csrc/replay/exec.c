@@ -160,6 +160,10 @@ int64_t duro__exec_custom_status_version(const duro__exec *x) {
 }
 duro_str duro__exec_attributes(const duro__exec *x) { return x->kept->attributes; }
 int64_t duro__exec_deadline_ms(const duro__exec *x) { return x->deadline_ms; }
+
+int64_t duro__exec_open_count(const duro__exec *x, duro__open_kind kind) {
+  return x->open_count[kind];
+}
 int64_t duro__exec_parent_event_id(const duro__exec *x) { return x->parent_event_id; }
 
 duro_status duro__exec_status(const duro__exec *x) {

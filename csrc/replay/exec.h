@@ -175,7 +175,9 @@ duro_code duro__exec_set_heartbeat(duro__exec *x, int64_t task, duro_str details
 // --- Looking ---
 duro__open *duro__exec_open(duro__exec *x, int64_t task);          // NULL: not open
 duro__open *duro__exec_open_next(duro__exec *x, int64_t after_id); // in id order; start with 0
-void *duro__exec_program(const duro__exec *x);                     // NULL: none
+int64_t duro__exec_open_count(const duro__exec *x,
+                              duro__open_kind kind); // of waits those without an event
+void *duro__exec_program(const duro__exec *x);       // NULL: none
 int64_t duro__exec_last_event_id(const duro__exec *x);
 int64_t duro__exec_execution_id(const duro__exec *x);
 duro_status duro__exec_status(const duro__exec *x);

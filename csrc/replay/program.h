@@ -6,7 +6,8 @@
 // event that stands there. Invariant: a program that asks the same things after the same completions
 // cannot tell whether it is live or replayed.
 //
-// Thread: the loop thread only. A duro_turn is valid during begin and step only.
+// Thread: the loop thread only. A program has one duro_turn for its whole life; it may ask for things during
+// begin and step only, and look at its state (kv, custom status, facts) during inspect, too.
 // Any duro_turn_* may return DURO_NONDETERMINISM (the code departed from its history), DURO_TOO_LARGE,
 // DURO_INVALID_ARGUMENT, DURO_OUT_OF_MEMORY, or what `conceal` and `reveal` fail with. After anything but
 // TOO_LARGE and INVALID_ARGUMENT the turn is broken: begin or step must return that code without running

@@ -114,6 +114,8 @@ duro__call_function duro__verb_retry_failed;                              // ver
 duro__call_function duro__verb_details, duro__verb_statistics;            // verbs_details.c
 duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv; // verbs_history.c
 duro__call_function duro__verb_query, duro__verb_stack;                   // verbs_query.c
-duro__call_function duro__verb_runtime_metrics;                           // verbs_metrics.c
+duro__call_function duro__verb_runtime_metrics, duro__verb_orchestration_metrics,
+    duro__verb_queue_metrics, duro__verb_provider_diagnostics; // verbs_metrics.c
+duro__call_function duro__verb_prometheus;                     // prometheus.c
 
 #endif

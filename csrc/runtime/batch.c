@@ -6,6 +6,7 @@
 // and every instance that a lost batch touched is dropped and loaded again.
 //
 // Invariant: a batch's consumed messages, requests and effects stay with it until it is durable.
+#include "runtime/figures.h"
 #include "runtime/internal.h"
 #include "runtime/shown.h"
 
@@ -228,6 +229,7 @@ static void seal(duro_runtime *rt) {
   duro__batch *b = rt->open;
   spill(rt, b);
   duro__counts_to_batch(rt, b);
+  duro__figures_to_batch(rt, b);
   rt->open = NULL;
   duro__command *c = duro__command_new(commit_run, commit_done);
   if (b->poisoned || b->arena.oom || !c) {
@@ -305,6 +307,7 @@ static void batch_durable(duro_runtime *rt, duro__batch *b) {
   rt->committed_batch = b->rows.id;
   rt->committed_seq = b->rows.last_seq;
   rt->totals.commits++;
+  duro__counts_durable(rt, b);
   rt->fault_delay_ns = 0;
   rt->verify_ids = false;
   rt->jobs_changed |= b->jobs.count > 0 || b->jobs_done.count > 0;
@@ -531,6 +534,7 @@ bool duro__fault_turn(duro_runtime *rt) {
     if (rt->in_flight || rt->probing) return false;
     if (rt->open) { // nothing of it can be stored any more: it builds on what failed
       duro__batch *b = rt->open;
+      duro__counts_to_batch(rt, b); // they go with it
       rt->open = NULL;
       b->code = DURO_STORAGE;
       batch_fail(rt, b);

@@ -198,6 +198,8 @@ static void claim_done(duro_runtime *rt, duro__command *c) {
   claiming *k = c->subject;
   struct duro__claims *own = rt->claims;
   own->claiming = false;
+  // Whoever waits for everything to be idle looks again.
+  rt->did_something |= !own->looked || rt->options.virtual_clock;
   own->looked = true;
   if (c->code) {
     own->looked = c->code != DURO_BUSY;
@@ -281,6 +283,7 @@ static void renew_run(duro_runtime *rt, duro__command *c) {
 static void renew_done(duro_runtime *rt, duro__command *c) {
   renewal *r = c->subject;
   rt->claims->renewing = false;
+  rt->did_something |= rt->options.virtual_clock;
   if (c->code) {
     rt->claims->retry_ns =
         duro_clock_monotonic_ns() + (c->code == DURO_BUSY ? BUSY_PAUSE_NS : RETRY_NS);

@@ -40,6 +40,7 @@ void duro__instance_touch(duro_runtime *rt, duro__instance *i) {
 void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
   if (i->ready || i->gone) return;
   i->ready = true;
+  i->ready_ns = duro_clock_monotonic_ns();
   i->ready_next = NULL;
   if (rt->ready_tail)
     rt->ready_tail->ready_next = i;
@@ -157,6 +158,7 @@ void duro__instances_free(duro_runtime *rt) {
   }
   duro_map_free(&rt->by_id);
   duro_map_free(&rt->by_key);
+  duro_map_free(&rt->replays);
   free(rt->due.items);
 }
 
@@ -256,6 +258,7 @@ static duro__instance *new_instance(duro_runtime *rt, const duro__new_instance *
   i->depth = n->depth;
   i->vm = rt->options.vm;
   i->status = DURO_STATUS_RUNNING;
+  i->row_status = -1;
   i->created_at_ms = i->execution_started_at_ms = duro__now(rt);
   i->execution_id = 1;
   i->due_ms = DURO_NEVER;

@@ -57,6 +57,7 @@ struct duro__instance {
   int64_t parent_key, parent_event_id, parent_execution_id, depth;
   int vm;
   char run_id[DURO_RUN_ID_SIZE];
+  int row_status;     // of its newest row, in a batch or stored; -1: it has none (metrics.c)
   duro_status status; // of the row: RUNNING, SUSPENDED, STALLED, PENDING, or final
   int64_t created_at_ms, execution_id, execution_started_at_ms;
   int64_t custom_status_version;
@@ -68,6 +69,7 @@ struct duro__instance {
   size_t inbox_count;
   size_t parked_count; // messages that wait as rows because it is suspended, stalled or pending
   bool ready;          // in the ready queue
+  uint64_t ready_ns;   // since when
   bool needs_insert;   // its row is not in any batch yet
   bool gone;           // ended or deleted: leaves memory with its last batch
   bool deleted;        // that batch deletes its row
@@ -155,6 +157,8 @@ typedef struct duro__worker {
   duro__command *todo_head, *todo_tail;
   duro__command *done_head, *done_tail;
   bool stop;
+  bool busy;         // it runs a command
+  uint64_t moved_ns; // when it last took or ended one, or got the first to do
 } duro__worker;
 
 // --- Requests: calls of clients (requests.c) ---
@@ -224,7 +228,8 @@ struct duro_job {
   duro_request *awaited;
   int64_t sleep_until_ms;
   size_t sleep_index;
-  bool taken; // by the host
+  bool taken;                  // by the host
+  uint64_t ready_ns, begun_ns; // when it became ready, and was taken
   int64_t heartbeat_timeout_ms, attempt_timeout_ms;
   int64_t attempt_deadline_ms, beat_due_ms; // once it has begun; 0 = none
   duro_buf heartbeat;                       // the newest details of this attempt
@@ -258,10 +263,14 @@ typedef enum duro__metric {
   DURO__ACTIVITIES_FAILED,
   DURO__TIMERS_FIRED,
   DURO__EVENTS_RAISED,
-  DURO__METRIC_COUNT
+  // How many there are now: these go up and down, and have no rollups.
+  DURO__TIMERS_OPEN,
+  DURO__IN_STATUS, // + duro_status: rows of instances
+  DURO__METRIC_COUNT = DURO__IN_STATUS + DURO_STATUS_CONTINUED_AS_NEW
 } duro__metric;
 typedef struct duro__name_counts {
   char *name;
+  int64_t total[DURO__METRIC_COUNT];   // committed, over the life of the file
   int64_t pending[DURO__METRIC_COUNT]; // not in a batch yet
   bool dirty;
 } duro__name_counts;
@@ -277,6 +286,7 @@ typedef struct duro__watch {
   int64_t epoch;
   char instance_id[DURO_MAX_DERIVED_ID_BYTES + 1];
   bool noted;
+  duro_buf figures; // those that other processes see now (figures.c): a note carries them along
 } duro__watch;
 
 struct duro_runtime {
@@ -307,6 +317,7 @@ struct duro_runtime {
   duro_map by_id;  // id -> duro__instance
   duro_map by_key; // key -> duro__instance
   size_t live_count;
+  duro_map replays; // instance key -> how often this process replayed it (the number as a pointer)
   duro__instance lru; // sentinel: lru.lru_next is the least recently used
   duro__instance *ready_head, *ready_tail;
   size_t ready_count;
@@ -364,13 +375,16 @@ struct duro_runtime {
 
   duro_map counts; // name -> duro__name_counts
   DURO__VEC(duro__name_counts *) dirty_counts;
-  duro__name_counts *last_counts; // the one asked for last
-  duro_prng prng;                 // for run ids
-  duro_buf scratch;               // within one function only
-  uint64_t started_ns;
+  duro__name_counts *last_counts;      // the one asked for last
+  struct duro__cache *cache;           // of answers (cache.c); NULL: none yet
+  duro_prng prng;                      // for run ids
+  duro_buf scratch;                    // within one function only
+  uint64_t started_ns, worked_ns;      // when it was opened; when the loop last began to work
+  struct duro__figures_state *figures; // what of it others were told (figures.c)
+  duro_store_stats last_stats;         // as the store last told (report.c)
   struct {
-    int64_t turns, replays, commits, activities, timers, events, started, completed, failed,
-        cancelled;
+    int64_t turns, replays, commits, jobs; // of this process
+    uint64_t work_ns;                      // in turns, and between a job's begin and its end
   } totals;
 
   uv_loop_t loop;
@@ -503,6 +517,7 @@ void duro__writer_stop(duro_runtime *rt); // runs what is queued, then joins
 duro__command *duro__command_new(void (*run)(duro_runtime *, duro__command *),
                                  void (*done)(duro_runtime *, duro__command *));
 void duro__writer_push(duro_runtime *rt, duro__command *c); // to the store thread
+bool duro__writer_moves(duro_runtime *rt); // it is there, and not stuck in a command
 void duro__helper_push(duro_runtime *rt, duro__command *c);
 bool duro__writer_collect(duro_runtime *rt); // loop thread: calls `done` of what is finished
 // Runs `then` once everything committed so far is in the projection (at once when it is).
@@ -613,13 +628,19 @@ void duro__owner_renew(duro_runtime *rt); // when it is time
 
 // --- metrics.c ---
 void duro__count(duro_runtime *rt, duro_str name, duro__metric metric, int64_t delta);
+// The row of an instance changes its status in the open batch: what begins and what there is, is counted.
+// -1: there was no row, or there is none any more.
+void duro__count_row(duro_runtime *rt, duro_str name, int from, int to);
+void duro__count_deleted(duro_runtime *rt, const duro_instance_row *row);
+duro_code duro__counts_load(duro_runtime *rt, duro_error **err); // what the file has counted so far
 void duro__counts_to_batch(duro_runtime *rt, duro__batch *b);
-void duro__counts_free(duro_runtime *rt);
+void duro__counts_durable(duro_runtime *rt, const duro__batch *b);
 void duro__counts_free(duro_runtime *rt);
 
 // --- watchdog.c ---
 duro_code duro__watchdog_start(duro_runtime *rt, duro_error **err);
 void duro__watchdog_stop(duro_runtime *rt);
+void duro__watchdog_figures(duro_runtime *rt, duro_str figures);
 void duro__watchdog_turn(duro_runtime *rt, const duro__instance *i); // NULL: the turn is over
 
 // --- shared small things ---

@@ -135,6 +135,7 @@ duro_job *duro_next_job(duro_runtime *rt) {
   queue_remove(&rt->ready_jobs, job);
   job->state = DURO__JOB_RUNNING;
   job->taken = true;
+  job->begun_ns = duro_clock_monotonic_ns();
   rt->jobs_out++;
   duro__job_begun(rt, job);
   return job;
@@ -212,6 +213,7 @@ static duro_job *local_job(duro_runtime *rt, duro__instance *i, const duro__open
 
 static void make_ready(duro_runtime *rt, duro_job *job) {
   job->state = DURO__JOB_READY;
+  job->ready_ns = duro_clock_monotonic_ns();
   queue_add(&rt->ready_jobs, job);
   rt->did_something = true;
 }
@@ -254,7 +256,11 @@ static void job_free(duro_runtime *rt, duro_job *job) {
   } else {
     sibling_remove(job);
   }
-  if (job->taken) rt->jobs_out--;
+  if (job->taken) {
+    rt->jobs_out--;
+    rt->totals.jobs++;
+    rt->totals.work_ns += duro_clock_monotonic_ns() - job->begun_ns;
+  }
   duro__code_release(rt, job->code);
   duro_buf_free(&job->heartbeat);
   free(job);

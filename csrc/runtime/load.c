@@ -109,6 +109,13 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
   i->retried = false;
 }
 
+static void count_replay(duro_runtime *rt, int64_t key) {
+  char *count = duro_map_get_int(&rt->replays, key);
+  if (!count && rt->replays.count >= DURO_REPLAYS_COUNTED) return;
+  duro_map_put_int(&rt->replays, key,
+                   (void *)((uintptr_t)count + 1)); // without memory it is not counted
+}
+
 static duro_code replay(duro_runtime *rt, duro__instance *i, const duro_texts *texts,
                         duro_arena *arena, duro_error **err) {
   duro_events events = {0};
@@ -119,6 +126,7 @@ static duro_code replay(duro_runtime *rt, duro__instance *i, const duro_texts *t
   duro__mismatch_free(&i->mismatch);
   memset(&i->mismatch, 0, sizeof i->mismatch);
   rt->totals.replays++;
+  count_replay(rt, i->key);
   duro__watchdog_turn(rt, i);
   code = duro__exec_replay(i->exec, &events, &i->mismatch, err);
   duro__watchdog_turn(rt, NULL);
@@ -170,6 +178,7 @@ static duro__instance *from_row(const duro_instance_row *row) {
   i->depth = row->depth;
   i->vm = row->vm;
   i->status = row->status;
+  i->row_status = row->vm == DURO_VM_ANY ? -1 : (int)row->status;
   i->created_at_ms = row->created_at_ms;
   i->execution_id = row->execution_id;
   i->execution_started_at_ms = row->execution_started_at_ms;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "runtime/figures.h"
 #include "runtime/internal.h"
 
 #define TURNS_PER_STEP  4000
@@ -124,11 +125,13 @@ static bool own_work(duro_runtime *rt) {
   any |= duro__heartbeats_turn(rt);
   any |= duro__batches_turn(rt);
   duro__fold_turn(rt);
+  duro__figures_turn(rt);
   if (rt->live_count > (size_t)rt->options.max_live_instances) duro__evict(rt);
   return any;
 }
 
 static bool work(duro_runtime *rt) {
+  rt->worked_ns = duro_clock_monotonic_ns();
   uv_run(&rt->loop, UV_RUN_NOWAIT);
   bool any = duro__writer_collect(rt);
   any |= duro__threads_collect(rt);
@@ -181,6 +184,7 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt) {
   if (rt->fault && !rt->probing && !rt->in_flight)
     wait = least(wait, ms_until_ns(rt->fault_retry_ns));
   if (rt->resume_ns && !rt->fault) wait = least(wait, ms_until_ns(rt->resume_ns));
+  wait = least(wait, duro__figures_wait_ms(rt));
   return least(wait, least(duro__client_poll_ms(rt), duro__claims_wait_ms(rt)));
 }
 
@@ -227,7 +231,8 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
 
 bool duro_idle(const duro_runtime *rt) {
   duro_runtime *self = (duro_runtime *)rt;
-  if (rt->ready_jobs.head || rt->woken_jobs.head) return false;
+  bool has_room = rt->jobs_out < (size_t)rt->options.activity_concurrency;
+  if ((rt->ready_jobs.head && has_room) || rt->woken_jobs.head) return false;
   if (rt->jobs_out > rt->jobs_idle + duro__threads_stuck(rt)) return false;
   if (!duro__claims_idle(rt)) return false;
   if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;

@@ -6,9 +6,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "runtime/cache.h"
+#include "runtime/figures.h"
 #include "runtime/internal.h"
 
 #define FOLD_ROWS_AT_OPEN 50000
+#define HOUR_MS           INT64_C(3600000)
 #define CLOSE_PATIENCE_NS UINT64_C(10000000000)
 
 duro_options duro_options_default(void) {
@@ -64,6 +67,7 @@ static duro_code check(const duro_options *o, const duro_host *host, duro_error 
       {"lease_wait", o->lease_wait_ms, 0, INT64_MAX},
       {"max_list_instances", o->max_list_instances, 1, 1000000},
       {"max_bulk_operations", o->max_bulk_operations, 1, 10000000},
+      {"metrics_retention_hours", o->metrics_retention_hours, 1, 876000},
   };
   for (size_t k = 0; k < sizeof ranges / sizeof *ranges; k++) {
     if (ranges[k].value >= ranges[k].least && ranges[k].value <= ranges[k].most) continue;
@@ -91,6 +95,7 @@ static duro_code open_store(duro_runtime *rt, duro_error **err) {
       .now_ms = duro_clock_wall_ms(),
       .feed_retention_ms = rt->options.feed_retention_ms,
       .feed_max_bytes = rt->options.feed_max_bytes,
+      .rollup_retention_ms = rt->options.metrics_retention_hours * HOUR_MS,
       .log = store_log,
       .log_user = rt,
   };
@@ -139,6 +144,7 @@ duro_code duro__become_owner(duro_runtime *rt, duro_error **err) {
   code = read_marks(rt, err);
   if (!code) code = fold_all(rt, err);
   if (!code) code = read_marks(rt, err);
+  if (!code) code = duro__counts_load(rt, err);
   if (!code) code = duro__watchdog_start(rt, err);
   if (code) {
     duro__owner_release(rt);
@@ -295,6 +301,8 @@ static void free_all(duro_runtime *rt) {
   duro__batches_free(rt);
   duro__registry_free(rt);
   duro__counts_free(rt);
+  duro__cache_free(rt);
+  duro__figures_free(rt);
   free(rt->reload.items);
   free(rt->want_fold.items);
   duro_buf_free(&rt->scratch);

@@ -7,29 +7,38 @@ typedef struct writer {
   duro_runtime *rt;
   duro__exec *exec;
   duro__instance *live;
+  int64_t key;
+  bool owner_runs_it; // another process has it in memory
+  bool rows_read;
+  duro_job_row *rows; // of task queues
+  size_t row_count;
+  duro_arena arena;
 } writer;
 
 // A worker holds the job of this task.
-static bool is_held(const writer *w, const duro__open *now) {
-  const duro__job_ref *ref = w->live ? now->runtime : NULL;
-  duro_arena arena = {0};
-  duro_job_row *rows = NULL;
-  size_t count = 0;
-  bool held = false;
-  if (ref && !duro__store_jobs(w->rt->store, 0, &ref->row_id, 1, &arena, &rows, &count, NULL)) {
-    held = count && rows[0].holder.p && rows[0].lease_until_ms > duro_clock_wall_ms();
+static bool is_held(writer *w, const duro__open *o) {
+  if (!w->rows_read && w->key) {
+    duro_code code =
+        duro__store_jobs(w->rt->store, w->key, NULL, 0, &w->arena, &w->rows, &w->row_count, NULL);
+    if (code) w->row_count = 0;
   }
-  duro_arena_free(&arena);
-  return held;
+  w->rows_read = true;
+  for (size_t i = 0; i < w->row_count; i++) {
+    const duro_job_row *row = &w->rows[i];
+    if (row->event_id != o->id || row->attempt != o->attempt) continue;
+    return row->holder.p && row->lease_until_ms > duro_clock_wall_ms();
+  }
+  return false;
 }
 
-static const char *activity_state(const writer *w, const duro__open *now) {
+static const char *activity_state(writer *w, const duro__open *now) {
   if (now->state == DURO__STATE_BACKING_OFF) return "backing_off";
   if (now->state == DURO__STATE_RUNNING || now->state == DURO__STATE_DEFERRED) return "running";
-  return now->queue.p && is_held(w, now) ? "running" : "queued";
+  bool runs = now->queue.p ? is_held(w, now) : w->owner_runs_it;
+  return runs ? "running" : "queued";
 }
 
-static void add_activity(duro_buf *b, const writer *w, const duro__open *o) {
+static void add_activity(duro_buf *b, writer *w, const duro__open *o) {
   const duro__open *now = w->live && w->live->exec ? duro__exec_open(w->live->exec, o->id) : NULL;
   if (!now) now = o;
   duro__add_text_member(b, "name", o->name);
@@ -42,7 +51,7 @@ static void add_activity(duro_buf *b, const writer *w, const duro__open *o) {
   duro__add_text_member(b, "state", duro_str_from(activity_state(w, now)));
 }
 
-static void add_task(duro_buf *b, const writer *w, const duro__open *o) {
+static void add_task(duro_buf *b, writer *w, const duro__open *o) {
   duro_buf_add_char(b, '{');
   duro__add_int_member(b, "correlation_id", o->id);
   switch (o->kind) {
@@ -67,7 +76,7 @@ static void add_task(duro_buf *b, const writer *w, const duro__open *o) {
   duro_buf_add_char(b, '}');
 }
 
-static void add_kind(duro_buf *b, const writer *w, const char *key, duro__open_kind kind) {
+static void add_kind(duro_buf *b, writer *w, const char *key, duro__open_kind kind) {
   bool first = true;
   duro__add_key(b, key);
   duro_buf_add_char(b, '[');
@@ -81,10 +90,13 @@ static void add_kind(duro_buf *b, const writer *w, const char *key, duro__open_k
   duro_buf_add_char(b, ']');
 }
 
-void duro__add_pending(duro_buf *b, duro_runtime *rt, duro__exec *x, duro__instance *live) {
-  writer w = {.rt = rt, .exec = x, .live = live};
+void duro__add_pending(duro_buf *b, duro_runtime *rt, duro__exec *x, duro__instance *live,
+                       int64_t key) {
+  writer w = {.rt = rt, .exec = x, .live = live, .key = key};
+  w.owner_runs_it = key && rt->role != DURO_ROLE_RUNTIME && duro__owner_lives(rt);
   add_kind(b, &w, "pending_activities", DURO__OPEN_ACTIVITY);
   add_kind(b, &w, "pending_timers", DURO__OPEN_TIMER);
   add_kind(b, &w, "pending_events", DURO__OPEN_WAIT);
   add_kind(b, &w, "pending_sub_orchestrations", DURO__OPEN_CHILD);
+  duro_arena_free(&w.arena);
 }

@@ -5,8 +5,10 @@
 #include "runtime/internal.h"
 
 // The members pending_activities, pending_timers, pending_events and pending_sub_orchestrations of the
-// open object. `x` is what history tells; `live` (NULL: none) the same execution in memory, which knows
-// what is not in history: whether a job runs just now.
-void duro__add_pending(duro_buf *b, duro_runtime *rt, duro__exec *x, duro__instance *live);
+// open object. `x` is what history tells. What is not in history, whether a job runs just now, is known by
+// `live`, the same execution in memory (NULL: it is not), and by the rows of task queues under `key` (0: it
+// is looked back at, and nothing runs).
+void duro__add_pending(duro_buf *b, duro_runtime *rt, duro__exec *x, duro__instance *live,
+                       int64_t key);
 
 #endif

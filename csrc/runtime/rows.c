@@ -12,8 +12,8 @@ void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
     return;
   }
   i->needs_insert = false;
-  duro__count(rt, i->name, DURO__STARTED, 1);
-  rt->totals.started++;
+  duro__count_row(rt, i->name, i->row_status, i->status);
+  i->row_status = i->status;
   row->key = i->key;
   row->id = duro__row_keep(b, i->id);
   row->run_id = duro__row_keep(b, duro_str_from(i->run_id));
@@ -60,6 +60,8 @@ void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsig
   u->row.updated_at_ms = duro__now(rt);
   u->row.status = i->status;
   if (set & DURO_SET_STATUS) {
+    duro__count_row(rt, i->name, i->row_status, i->status);
+    i->row_status = i->status;
     if (duro_status_final(i->status)) u->row.completed_at_ms = u->row.updated_at_ms;
     u->row.output = duro__row_keep(b, result->output);
     u->row.error = duro__row_keep(b, result->error);

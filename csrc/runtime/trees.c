@@ -114,6 +114,7 @@ void duro__tree_delete(duro_runtime *rt, duro__batch *b, duro__tree *t) {
   for (size_t n = 0; n < t->rows.count; n++) {
     const duro_instance_row *row = &t->rows.items[n];
     duro__instance *i = duro__live_by_key(rt, row->key);
+    duro__count_deleted(rt, row);
     if (i) {
       duro__batch_touch(rt, b, i); // it leaves memory with this batch
       i->deleted = true;

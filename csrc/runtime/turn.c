@@ -192,12 +192,6 @@ static void count_end(duro_runtime *rt, duro__instance *i) {
   };
   duro__count(rt, i->name, metrics[i->status], 1);
   duro__count(rt, i->name, DURO__DURATION_MS, duro__now(rt) - i->created_at_ms);
-  if (i->status == DURO_STATUS_COMPLETED)
-    rt->totals.completed++;
-  else if (i->status == DURO_STATUS_FAILED)
-    rt->totals.failed++;
-  else
-    rt->totals.cancelled++;
 }
 
 static void instance_ended(duro_runtime *rt, duro__batch *b, duro__instance *i,
@@ -378,22 +372,10 @@ static void turn_broke(duro_runtime *rt, duro__instance *i, duro_code code, duro
 }
 
 static void turn_counts(duro_runtime *rt, duro__instance *i, const duro__turn_result *r) {
-  if (r->activities_completed) {
-    duro__count(rt, i->name, DURO__ACTIVITIES_COMPLETED, r->activities_completed);
-    rt->totals.activities += r->activities_completed;
-  }
-  if (r->activities_failed) {
-    duro__count(rt, i->name, DURO__ACTIVITIES_FAILED, r->activities_failed);
-    rt->totals.activities += r->activities_failed;
-  }
-  if (r->timers_fired) {
-    duro__count(rt, i->name, DURO__TIMERS_FIRED, r->timers_fired);
-    rt->totals.timers += r->timers_fired;
-  }
-  if (r->events_received) {
-    duro__count(rt, i->name, DURO__EVENTS_RAISED, r->events_received);
-    rt->totals.events += r->events_received;
-  }
+  duro__count(rt, i->name, DURO__ACTIVITIES_COMPLETED, r->activities_completed);
+  duro__count(rt, i->name, DURO__ACTIVITIES_FAILED, r->activities_failed);
+  duro__count(rt, i->name, DURO__TIMERS_FIRED, r->timers_fired);
+  duro__count(rt, i->name, DURO__EVENTS_RAISED, r->events_received);
 }
 
 // What came out of the quiet room becomes rows and messages.
@@ -468,6 +450,7 @@ static void run(duro_runtime *rt, duro__instance *i, takes which) {
   if (!b) return;
   uint64_t started_ns = duro_clock_monotonic_ns();
   duro__watchdog_turn(rt, i);
+  int64_t timers = duro__exec_open_count(i->exec, DURO__OPEN_TIMER);
   duro__exec_turn_begin(i->exec, duro__now(rt));
   duro_message *done = NULL;
   duro_error *err = NULL;
@@ -477,12 +460,15 @@ static void run(duro_runtime *rt, duro__instance *i, takes which) {
   duro__watchdog_turn(rt, NULL);
   b->turn_count++;
   rt->totals.turns++;
+  rt->totals.work_ns += duro_clock_monotonic_ns() - started_ns;
   if (code) {
     inbox_give_back(i, done);
     turn_broke(rt, i, code, err);
     return;
   }
   i->broken_turns = 0;
+  timers = duro__exec_open_count(i->exec, DURO__OPEN_TIMER) - timers;
+  duro__count(rt, i->name, DURO__TIMERS_OPEN, timers);
   if (i->queued_head || i->kept_head) duro__queues_settle(rt, b, i, done);
   consume_all(rt, b, done);
   publish(rt, b, i, &result, started_ns);

@@ -47,5 +47,9 @@ const duro__call_verb duro__verbs[] = {
     {"export", duro__verb_export, false},
     {"kv", duro__verb_kv, false},
     {"runtime_metrics", duro__verb_runtime_metrics, false},
+    {"orchestration_metrics", duro__verb_orchestration_metrics, false},
+    {"queue_metrics", duro__verb_queue_metrics, false},
+    {"provider_diagnostics", duro__verb_provider_diagnostics, false},
+    {"prometheus", duro__verb_prometheus, false},
     {NULL, NULL, false},
 };

@@ -48,7 +48,9 @@
 //   list_executions    {id}                  -> [1, 2, ...]
 //   descriptor         {id}                  -> {name, version?, parent_instance?, parent_id?}
 //   registered         {}                    -> {orchestrations:[{name, versions}], activities:[names]}
-//   runtime_metrics    {}                    -> counters of this process
+//   runtime_metrics queue_metrics provider_diagnostics   {}  -> as API.md 6.4
+//   orchestration_metrics {}                 -> [ {orchestration_name, total_started, ...}, ... ]
+//   prometheus         {}                    -> "the same in the Prometheus text format"
 #ifndef DURO_RUNTIME_VERBS_H
 #define DURO_RUNTIME_VERBS_H
 

@@ -90,7 +90,7 @@ static void add_view(duro_buf *b, view *v, duro__exec *x) {
   add_kv(b, x);
   duro__add_key(b, "pending");
   duro_buf_add_char(b, '{');
-  duro__add_pending(b, v->rt, x, NULL);
+  duro__add_pending(b, v->rt, x, NULL, 0);
   duro_buf_add_char(b, '}');
   add_stack(b, v, x);
   duro_buf_add_char(b, '}');

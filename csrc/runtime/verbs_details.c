@@ -40,6 +40,7 @@ static void add_statistics(duro_buf *b, duro_runtime *rt, const duro_instance_ro
   duro__add_int_member(b, "total_execution_time_ms", until_ms - row->created_at_ms);
   add_milliseconds(b, "average_turn_duration_ms", turn_us / 1000);
   duro__add_int_member(b, "turns", row->turns);
+  duro__add_int_member(b, "replays", (int64_t)(uintptr_t)duro_map_get_int(&rt->replays, row->key));
   duro_buf_add_char(b, '}');
 }
 
@@ -51,7 +52,7 @@ static void add_current(duro_buf *b, duro_runtime *rt, duro__exec *x, const duro
   duro_buf_add_char(b, '{');
   duro__add_int_member(b, "execution_id", row->execution_id);
   duro__add_text_member(b, "status", duro_str_from(duro_status_string(row->status)));
-  duro__add_pending(b, rt, x, i && i->execution_id == row->execution_id ? i : NULL);
+  duro__add_pending(b, rt, x, i && i->execution_id == row->execution_id ? i : NULL, row->key);
   duro__add_int_member(b, "completed_activities", c->kinds[DURO_EVENT_ACTIVITY_COMPLETED]);
   duro__add_int_member(b, "failed_activities", c->kinds[DURO_EVENT_ACTIVITY_FAILED]);
   duro_buf_add_char(b, '}');

@@ -81,7 +81,6 @@ static void write_rows(duro_runtime *rt, duro__batch *b, duro__instance *i,
 static void uncount(duro_runtime *rt, const duro_instance_row *row) {
   duro__count(rt, row->name, DURO__FAILED, -1);
   duro__count(rt, row->name, DURO__DURATION_MS, row->created_at_ms - row->completed_at_ms);
-  rt->totals.failed--;
 }
 
 static void tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
@@ -111,6 +110,7 @@ static void bring_back(duro_runtime *rt, duro__batch *b, const duro__retry_step 
     i->status = duro__exec_status(i->exec);
     i->custom_status_version = duro__exec_custom_status_version(i->exec);
     i->retried = true;
+    duro__count(rt, i->name, DURO__TIMERS_OPEN, duro__exec_open_count(i->exec, DURO__OPEN_TIMER));
     write_rows(rt, b, i, &turn, started_ns);
     uncount(rt, &s->row);
     duro__instance_unbuild(rt, i); // its code stands up by replay, once this is stored

@@ -141,8 +141,6 @@ static void store_now(duro_runtime *rt, duro__batch *b, duro__instance *i) {
   if (!i->needs_insert) return;
   duro__batch_touch(rt, b, i);
   duro__instance_insert(rt, b, i, NULL);
-  duro__count(rt, i->name, DURO__STARTED, 1);
-  rt->totals.started++;
 }
 
 // Creates one whose row and messages are in the open batch when this returns.
@@ -429,8 +427,8 @@ void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str 
   }
   if (m) {
     if (i->status == DURO_STATUS_PENDING) store_wake(rt, b, i, start_at_ms);
-    duro__count(rt, i->name, DURO__STARTED, 1);
-    rt->totals.started++;
+    duro__count_row(rt, i->name, i->row_status, i->status);
+    i->row_status = i->status;
     m->waiter = r;
     duro__deliver(rt, i, m);
     raise_first(rt, i, &s);

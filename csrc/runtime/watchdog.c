@@ -12,7 +12,6 @@
 
 #define LOOK_EVERY_NS UINT64_C(1000000000)
 #define LIMIT_NS      ((uint64_t)DURO_WATCHDOG_MS * 1000000)
-#define NO_TURN_STUCK "{\"stuck\":null}"
 
 // --- The note ---
 
@@ -30,31 +29,36 @@ static void note_done(duro_runtime *rt, duro__command *c) {
   free(c);
 }
 
-// Any thread: the writer's queue has its own lock.
-static void push_note(duro_runtime *rt, int64_t epoch, const char *figures) {
+// Any thread that holds w->lock: the writer's queue has its own. `stuck`: JSON. The figures that others
+// see stay there beside it.
+static void push_note(duro_runtime *rt, const duro__watch *w, duro_str stuck) {
   duro__command *c = duro__command_new(note_run, note_done);
-  char *copy = duro_str_dup(duro_str_from(figures));
-  if (!c || !copy) {
+  duro_buf b = {0};
+  duro_buf_add_char(&b, '{');
+  duro__add_json_member(&b, "stuck", stuck);
+  duro__add_json_member(&b, "figures", duro_buf_str(&w->figures));
+  duro_buf_add_char(&b, '}');
+  if (!c || b.oom) {
     free(c);
-    free(copy);
+    duro_buf_free(&b);
     return;
   }
-  c->subject = copy;
-  c->number = epoch;
-  c->number2 = (int64_t)strlen(figures);
+  c->subject = b.p;
+  c->number = w->epoch;
+  c->number2 = (int64_t)b.n;
   duro__writer_push(rt, c);
 }
 
-static void push_stuck(duro_runtime *rt, const char *instance_id, uint64_t started_ns,
-                       int64_t epoch) {
-  int64_t elapsed_ms = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000000);
+static void push_stuck(duro_runtime *rt, const duro__watch *w) {
+  int64_t elapsed_ms = (int64_t)((duro_clock_monotonic_ns() - w->turn_started_ns) / 1000000);
   duro_buf b = {0};
-  duro_buf_add_lit(&b, "{\"stuck\":{");
-  duro__add_text_member(&b, "instance_id", duro_str_from(instance_id));
+  duro_buf_add_char(&b, '{');
+  duro__add_text_member(&b, "instance_id", duro_str_from(w->instance_id));
   duro__add_time_member(&b, "since", duro_clock_wall_ms() - elapsed_ms);
-  duro__add_int_member(&b, "epoch", epoch); // whose note it is: the next owner leaves it standing
-  duro_buf_add(&b, "}}", 3);                // with the NUL
-  if (!b.oom) push_note(rt, epoch, b.p);
+  duro__add_int_member(&b, "epoch",
+                       w->epoch); // whose note it is: the next owner leaves it standing
+  duro_buf_add_char(&b, '}');
+  if (!b.oom) push_note(rt, w, duro_buf_str(&b));
   duro_buf_free(&b);
 }
 
@@ -64,7 +68,7 @@ static void look(duro_runtime *rt, duro__watch *w) {
   if (!w->turn_started_ns || w->noted) return;
   if (duro_clock_monotonic_ns() - w->turn_started_ns < LIMIT_NS) return;
   w->noted = true;
-  push_stuck(rt, w->instance_id, w->turn_started_ns, w->epoch);
+  push_stuck(rt, w);
 }
 
 static void watch_main(void *user) {
@@ -107,10 +111,20 @@ void duro__watchdog_stop(duro_runtime *rt) {
   uv_thread_join(&w->thread);
   uv_cond_destroy(&w->wake);
   uv_mutex_destroy(&w->lock);
+  duro_buf_free(&w->figures);
   w->started = false;
 }
 
 // --- The loop's side ---
+
+void duro__watchdog_figures(duro_runtime *rt, duro_str figures) {
+  duro__watch *w = &rt->watch;
+  if (!w->started) return;
+  uv_mutex_lock(&w->lock);
+  duro_buf_clear(&w->figures);
+  duro_buf_add_str(&w->figures, figures);
+  uv_mutex_unlock(&w->lock);
+}
 
 void duro__watchdog_turn(duro_runtime *rt, const duro__instance *i) {
   duro__watch *w = &rt->watch;
@@ -126,6 +140,6 @@ void duro__watchdog_turn(duro_runtime *rt, const duro__instance *i) {
     w->instance_id[n] = '\0';
     w->epoch = rt->epoch;
   }
+  if (was_noted) push_note(rt, w, DURO_STR("null"));
   uv_mutex_unlock(&w->lock);
-  if (was_noted) push_note(rt, rt->epoch, NO_TURN_STUCK);
 }

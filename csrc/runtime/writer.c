@@ -20,10 +20,14 @@ static void worker_main(void *argument) {
     if (!c) break; // stopped, and nothing is left to do
     w->todo_head = c->next;
     if (!w->todo_head) w->todo_tail = NULL;
+    w->busy = true;
+    w->moved_ns = duro_clock_monotonic_ns();
     uv_mutex_unlock(&w->lock);
     c->next = NULL;
     c->run(w->rt, c);
     uv_mutex_lock(&w->lock);
+    w->busy = false;
+    w->moved_ns = duro_clock_monotonic_ns();
     if (w->done_tail)
       w->done_tail->next = c;
     else
@@ -93,6 +97,7 @@ duro__command *duro__command_new(void (*run)(duro_runtime *, duro__command *),
 
 static void worker_push(duro__worker *w, duro__command *c) {
   uv_mutex_lock(&w->lock);
+  if (!w->busy && !w->todo_head) w->moved_ns = duro_clock_monotonic_ns();
   c->next = NULL;
   if (w->todo_tail)
     w->todo_tail->next = c;
@@ -101,6 +106,17 @@ static void worker_push(duro__worker *w, duro__command *c) {
   w->todo_tail = c;
   uv_cond_signal(&w->wanted);
   uv_mutex_unlock(&w->lock);
+}
+
+bool duro__writer_moves(duro_runtime *rt) {
+  duro__worker *w = &rt->writer;
+  if (!w->started) return false;
+  uv_mutex_lock(&w->lock);
+  bool waits = w->busy || w->todo_head;
+  bool moves =
+      !waits || duro_clock_monotonic_ns() - w->moved_ns < DURO_HEALTHY_MS * UINT64_C(1000000);
+  uv_mutex_unlock(&w->lock);
+  return moves;
 }
 
 void duro__writer_push(duro_runtime *rt, duro__command *c) { worker_push(&rt->writer, c); }

@@ -2,7 +2,8 @@
 //
 // They walk all instances page by page, so they cost what is stored and not what is asked; a store with
 // many instances has verbs of its own. What cannot be told from rows is left out: the counters here know
-// the metrics of an instance's life ("started", its end, "duration_ms"), not those of its activities.
+// the metrics of an instance's life ("started", its end, "duration_ms") and how many there are in each
+// status, not those of its activities.
 #include "store/store.h"
 
 #include "base/map.h"
@@ -80,9 +81,22 @@ static duro_code count_one(counting *c, duro_str name, duro_str metric, int64_t 
   return DURO_OK;
 }
 
+// How many there are in each status: of now, so only with the totals over all time. A row that no owner
+// has taken up yet (DURO_VM_ANY) will be counted then.
+static duro_code count_level(counting *c, const duro_instance_row *row, duro_error **err) {
+  static const duro_str words[] = {
+#define X(name, string, final) [DURO_STATUS_##name] = DURO_STR("in_" string),
+      DURO_STATUSES(X)
+#undef X
+  };
+  if (c->by_minute || c->from_ms > 0 || c->to_ms != INT64_MAX || !row->vm) return DURO_OK;
+  return count_one(c, row->name, words[row->status], row->created_at_ms, 1, err);
+}
+
 static duro_code count_instance(void *user, const duro_instance_row *row, duro_error **err) {
   counting *c = user;
-  duro_code code = DURO_OK;
+  duro_code code = count_level(c, row, err);
+  if (code) return code;
   if (row->status != DURO_STATUS_PENDING) {
     code = count_one(c, row->name, DURO_STR("started"), row->created_at_ms, 1, err);
   }

@@ -24,8 +24,8 @@ local function key_less(a, b)
 end
 
 
--- The keys of `t` in order; nil and the type of a key that has none.
-local function ordered_keys(t)
+-- The same for any keys.
+local function ordered_mixed_keys(t)
   local keys, count, in_order = {}, 0, true
   for key in real.next, t do
     if not RANK[type(key)] then
@@ -37,6 +37,28 @@ local function ordered_keys(t)
     keys[count] = key
   end
   if not in_order then real.sort(keys, key_less) end
+  return keys
+end
+
+
+-- The keys of `t` in order; nil and the type of a key that has none. Most tables have numbers alone or
+-- strings alone, which need no comparison of ours.
+local function ordered_keys(t)
+  local keys, count, kind, in_order = {}, 0, nil, true
+  local last
+  for key in real.next, t do
+    local this = type(key)
+    if kind == nil and (this == "string" or this == "number") then
+      kind = this
+    elseif this ~= kind then
+      return ordered_mixed_keys(t)
+    elseif in_order and key < last then
+      in_order = false
+    end
+    count = count + 1
+    keys[count], last = key, key
+  end
+  if not in_order then real.sort(keys) end
   return keys
 end
 

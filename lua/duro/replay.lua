@@ -205,7 +205,8 @@ function replay.run(export, fn, opts)
   for _, execution in ipairs(executions) do
     local verdict
     verdict, err = replay_execution(export.instance_id, execution, guarded, values.codec)
-    if not verdict or not verdict.ok then return verdict, err end
+    if not verdict then return nil, err end
+    if not verdict.ok then return verdict end
   end
   return setmetatable({ ok = true }, Verdict)
 end

@@ -346,8 +346,12 @@ local Stack = {}
 
 
 function Stack:__tostring()
-  local lines = { "stack traceback:" }
+  local lines, block = { "stack traceback:" }, nil
   for _, frame in ipairs(self) do
+    if frame.block ~= block then
+      block = frame.block
+      lines[#lines + 1] = block and ("block %d (ctx:spawn):"):format(block) or "the orchestration:"
+    end
     lines[#lines + 1] = ("\t%s:%d: in function '%s'"):format(frame.source, frame.line, frame["function"])
     local names = {}
     for name in pairs(frame.locals or {}) do names[#names + 1] = name end

@@ -82,7 +82,7 @@ CONTRACT(folding_never_takes_back_what_an_update_said_later) {
   CHECK_INT(get_by_key(f, key).wake_at_ms, DURO_NEVER);
 }
 
-CONTRACT(a_turn_without_events_is_a_turn) {
+CONTRACT(a_row_without_events_is_no_turn) {
   int64_t key = insert_one(f, "a");
   add_turn(f, key, 1, 1, 1);
   draft *d = draft_new(f);
@@ -92,7 +92,8 @@ CONTRACT(a_turn_without_events_is_a_turn) {
   CHECK_STR(history_ids(f, key, 0), "1,2");
   fold_all(f);
   CHECK_STR(history_ids(f, key, 0), "1,2");
-  CHECK_INT(get_by_key(f, key).turns, 3);
+  CHECK_INT(get_by_key(f, key).turns, 2);
+  CHECK_INT(get_by_key(f, key).wake_at_ms, DURO_NEVER);
   CHECK_INT(get_by_key(f, key).event_count, 2);
 }
 
@@ -449,8 +450,12 @@ CONTRACT(the_feed_is_trimmed_by_size_but_never_what_is_not_folded) {
     turn->events = duro_buf_str(&b);
     OK(f, draft_send(d));
   }
-  OK(f, duro__store_changes(f->s, 0, 12, &f->arena, &changes, &f->err));
-  CHECK_INT(changes.count, 12);
+  int64_t since = 0;
+  for (size_t count = 1; count; count = changes.count) { // a page may be short
+    OK(f, duro__store_changes(f->s, since, 12, &f->arena, &changes, &f->err));
+    if (changes.count) since = changes.items[changes.count - 1].seq;
+  }
+  CHECK_INT(since, 12);
   fold_all(f);
   CODE(f, duro__store_changes(f->s, 0, 12, &f->arena, &changes, &f->err), DURO_EXPIRED);
   OK(f, duro__store_changes(f->s, 11, 12, &f->arena, &changes, &f->err));

@@ -60,11 +60,9 @@ local function survives_random_kills(seed)
       local fault = CALLS[1 + math.floor(#CALLS * random())](random)
       faults[#faults + 1] = fault
       local run = scene:run(body, { fault = fault })
+      if not run.killed and run.exit ~= 0 then error(run:text()) end
       scene:check { ended = not run.killed }
-      if not run.killed then -- it was done before: begin again
-        if run.exit ~= 0 then error(run:text()) end
-        scene, faults = harness.new(), {}
-      end
+      if not run.killed then scene, faults = harness.new(), {} end -- it was done before: begin again
     end
     scene:completes(body)
   end)

@@ -118,6 +118,25 @@ describe("a full disk", function()
 end)
 
 
+describe("a machine that holds up its processes", function()
+  after_each(harness.clean)
+
+  it("does not make a short wait an endless one", function()
+    local scene = harness.new()
+    local run = scene:run([[
+      local rt = child.open()
+      child.arm()
+      for _ = 1, 40 do assert(rt:step(0.003)) end
+      child.disarm()
+      child.done(rt)
+    ]], { fault = "hold1 before clock 1- libuv", when_armed = true })
+    assert.equal("done", run.lines[#run.lines], run:text())
+    assert.is_true(#run.acted > 4, "nothing was held up")
+    scene:check { ended = true }
+  end)
+end)
+
+
 describe("a client on a full disk", function()
   after_each(harness.clean)
 

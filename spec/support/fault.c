@@ -14,6 +14,8 @@
 //                             commit   a COMMIT; the pattern is a part, with values, of a statement in it
 //                             write sync truncate   of a file; the pattern is how its path ends
 //                             any      each of these; no pattern
+//                             clock    a look at the clock; the pattern is a part of the path of the
+//                                      library that looks
 //                    first    which of the calls that match, from 1; "3-5" a range, "3-" from there on
 //   DURO_FAULT_WHEN  a file: calls are counted and rules apply only while it exists; default: always
 //   DURO_FAULT_LOG   a file that gets a line whenever a rule acts
@@ -37,10 +39,11 @@
 #define LEAP_SECONDS 20
 
 typedef enum action { KILL, ENOSPC_, EIO_, LIE, HOLD } action;
-typedef enum call { STEP, ROW, COMMIT, WRITE, SYNC, TRUNCATE, ANY } call;
+typedef enum call { STEP, ROW, COMMIT, WRITE, SYNC, TRUNCATE, ANY, CLOCK } call;
 
 static const char *const actions[] = {"kill", "enospc", "eio", "lie", "hold"};
-static const char *const calls[] = {"step", "row", "commit", "write", "sync", "truncate", "any"};
+static const char *const calls[] = {"step", "row",      "commit", "write",
+                                    "sync", "truncate", "any",    "clock"};
 
 typedef struct rule {
   char text[512]; // as it was given, for the log
@@ -286,10 +289,27 @@ int ftruncate64(int fd, off64_t size) {
 
 // --- The clock ---
 
+static hits meet_clock(const void *caller) {
+  hits met = 0;
+  bool wanted = false;
+  for (int i = 0; i < rule_count; i++) wanted |= rules[i].of == CLOCK;
+  if (!wanted || !active()) return met;
+  Dl_info library = {0};
+  dladdr(caller, &library);
+  pthread_mutex_lock(&lock);
+  for (int i = 0; i < rule_count; i++) {
+    rule *r = &rules[i];
+    if (r->of == CLOCK && has(library.dli_fname, r->pattern) && counts(r)) met |= 1u << i;
+  }
+  pthread_mutex_unlock(&lock);
+  return met;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *out) {
   static int (*real)(clockid_t, struct timespec *);
   static bool leapt;
   if (!real) *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+  act(meet_clock(__builtin_return_address(0)), false);
   int rc = real(clock, out);
   if (!leap_path || clock != CLOCK_MONOTONIC) return rc;
   if (!leapt) leapt = syscall(SYS_access, leap_path, F_OK) == 0;

@@ -88,12 +88,13 @@ static duro_code add_turn(duro_store *s, const duro_turn_row *turn, duro_error *
   const duro_instance_row *was = memory_instance(s, turn->instance_key);
   if (code || !was) return code;
   duro_instance_row row = *was;
+  if (row.updated_at_ms < turn->at_ms) row.updated_at_ms = turn->at_ms;
+  if (turn->event_count == 0) return duro__table_put(&s->instances, &s->log, &row, err);
   row.turns++;
   row.turn_us_total += turn->turn_us;
   if (turn->execution_id == row.execution_id) row.event_count += turn->event_count;
   row.wake_at_ms = turn->wake_at_ms;
   row.waiting_on = turn->waiting_on;
-  if (row.updated_at_ms < turn->at_ms) row.updated_at_ms = turn->at_ms;
   return duro__table_put(&s->instances, &s->log, &row, err);
 }
 
@@ -221,7 +222,10 @@ static duro_code trim_feed(duro_store *s, int64_t now_ms, duro_error **err) {
     bool too_large = s->feed_max_bytes && bytes > s->feed_max_bytes;
     if (oldest->seq > folded_seq || !(too_old || too_large)) break;
     bytes -= (int64_t)oldest->events.n;
+    meta_row meta = *memory_meta(s);
+    meta.trimmed_seq = oldest->seq;
     duro_code code = duro__table_remove(&s->journal, &s->log, oldest, err);
+    if (!code) code = duro__memory_set_meta(s, &meta, err);
     if (code) return code;
   }
   return DURO_OK;

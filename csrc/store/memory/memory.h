@@ -15,6 +15,7 @@ typedef struct meta_row {
   duro_lease lease; // an owner that is absent: free
   int64_t last_request_id;
   int64_t client_writes; // the data version
+  int64_t trimmed_seq;   // journal rows up to here are no longer kept
   duro_str owner_figures;
 } meta_row;
 

@@ -221,7 +221,7 @@ duro_code duro__memory_queue_state(duro_store *s, duro_str queue, int64_t now_ms
   duro__memory_lock(s);
   for (size_t i = 0; i < s->jobs.count; i++) {
     const duro_job_row *row = s->jobs.rows[i];
-    if (!duro_str_equal(row->queue, queue)) continue;
+    if (queue.p ? !duro_str_equal(row->queue, queue) : !row->queue.n) continue;
     bool leased = row->lease_until_ms > now_ms;
     out->held += leased && row->holder.p;
     if (leased || row->cancelled) continue;

@@ -192,8 +192,7 @@ static duro_code lend_change(const duro_store *s, const duro_turn_row *turn, dur
 duro_code duro__memory_changes(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
                                duro_changes *out, duro_error **err) {
   duro__memory_lock(s);
-  const duro_turn_row *oldest = s->journal.count ? s->journal.rows[0] : NULL;
-  *out = (duro_changes){.oldest_seq = oldest ? oldest->seq : memory_meta(s)->marks.last_seq + 1};
+  *out = (duro_changes){.oldest_seq = memory_meta(s)->trimmed_seq + 1};
   if (since_seq < out->oldest_seq - 1) {
     return duro__memory_unlock(
         s, duro_fail(err, DURO_EXPIRED, "changes after %lld are no longer kept, only after %lld",

@@ -50,6 +50,10 @@ duro_code duro__sqlite_trim_feed(duro_store *s, duro__sqlite_conn *c, int64_t no
   if (code != DURO_OK || kept == first) return code;
   statement st = use(c, Q_delete_turns_before);
   put_int(&st, kept);
+  code = duro__sqlite_run(&st, err);
+  if (code != DURO_OK) return code;
+  st = use(c, Q_update_trimmed);
+  put_int(&st, kept - 1); // the last one that went: find_first_kept ends right behind it
   return duro__sqlite_run(&st, err);
 }
 
@@ -80,14 +84,15 @@ static duro_code read_changes(duro__sqlite_conn *c, int64_t since_seq, size_t li
   st = use(c, Q_read_changes);
   put_int(&st, since_seq);
   put_int(&st, limit < INT32_MAX ? (int64_t)limit : INT32_MAX);
-  size_t capacity = 0;
+  size_t capacity = 0, bytes = 0;
   bool row;
   while ((code = duro__sqlite_step(&st, &row, err)) == DURO_OK && row) {
     duro_change *items = duro__sqlite_grow(arena, out->items, out->count, &capacity, sizeof *items);
     if (!items) code = duro_fail_oom(err);
     if (items) out->items = items;
     if (items) code = take_change(&st, arena, &items[out->count++], err);
-    if (code != DURO_OK) {
+    if (code == DURO_OK) bytes += items[out->count - 1].events.n;
+    if (code != DURO_OK || bytes > FEED_PAGE_BYTES) {
       finish(&st);
       return code;
     }

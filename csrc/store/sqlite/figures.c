@@ -15,6 +15,7 @@ duro_code duro__sqlite_add_counters(duro__sqlite_conn *c, const duro_counter *co
     put_int(&st, counter->delta);
     duro_code code = duro__sqlite_run(&st, err);
     if (code != DURO_OK) return code;
+    if (counter->minute_ms == 0) continue;
     st = use(c, Q_add_to_rollup);
     put_int(&st, counter->minute_ms);
     put_text(&st, name);

@@ -152,22 +152,25 @@ static duro_code read_projection(duro_store *s, duro__sqlite_conn *c, int64_t ke
   return s->scratch.oom ? duro_fail_oom(err) : code;
 }
 
-// What the instance's row is to say after these turns, the last of which decides. `set`: what
-// changes.
+// What the instance's row is to say after these turns, the last of which decides; rows without events
+// are no turns. `set`: what changes.
 static unsigned project(const duro_store *s, const projection *old, const fold_row *rows,
                         size_t count, duro_instance_row *new_row) {
-  const fold_row *last = &rows[count - 1];
+  const fold_row *last = NULL;
   unsigned set = DURO__SET_COUNTS;
-  *new_row = (duro_instance_row){.key = last->key, .event_count = old->event_count};
-  new_row->turns = (int64_t)count;
+  *new_row = (duro_instance_row){.key = rows[0].key, .event_count = old->event_count};
   for (size_t i = 0; i < count; i++) {
     new_row->turn_us_total += rows[i].turn_us;
+    if (rows[i].event_count == 0) continue;
+    last = &rows[i];
+    new_row->turns++;
     if (rows[i].execution_id != old->execution_id) continue;
     int64_t events = rows[i].first_event_id + rows[i].event_count - 1;
     if (events > new_row->event_count) new_row->event_count = events;
   }
-  new_row->updated_at_ms = last->at_ms;
-  if (last->at_ms > old->updated_at_ms) set |= DURO__SET_UPDATED;
+  new_row->updated_at_ms = rows[count - 1].at_ms;
+  if (new_row->updated_at_ms > old->updated_at_ms) set |= DURO__SET_UPDATED;
+  if (!last) return set;
 
   bool final = duro_status_final(old->status);
   new_row->wake_at_ms = final ? DURO_NEVER : last->wake_at_ms;

@@ -37,6 +37,7 @@
 #define RESTART_LOG_ROUNDS  6    // a writer that is faster than the copying is held up instead
 #define PAGE_BYTES          4096 // of SQLite's files, unless somebody changed it
 #define FOLD_MAX_BYTES      ((size_t)64 << 20) // events held in memory by one fold
+#define FEED_PAGE_BYTES     ((size_t)4 << 20) // a page of the feed ends with the row that reaches it
 #define KEEP_BUFFER_BYTES   ((size_t)16 << 20) // scratch beyond this is given back after use
 #define ANSWER_KEEP_MS      INT64_C(86400000)  // answers nobody fetched: their client is long gone
 #define LIST_CACHE_SIZE     48         // prepared list shapes per connection; people use a handful

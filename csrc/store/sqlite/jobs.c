@@ -321,8 +321,8 @@ duro_code duro__sqlite_queue_state(duro_store *s, duro_str queue, int64_t now_ms
   duro_code code =
       key.p ? duro__sqlite_read_begin(s, "queue_state", true, &c, err) : duro_fail_oom(err);
   if (code == DURO_OK) {
-    statement st = use(c, Q_read_queue_state);
-    put_text(&st, queue);
+    statement st = use(c, queue.p ? Q_read_queue_state : Q_read_all_queues);
+    if (queue.p) put_text(&st, queue);
     put_int(&st, now_ms);
     code = duro__sqlite_take_ints(&st, found, 3, NULL, err);
     if (code == DURO_OK) {

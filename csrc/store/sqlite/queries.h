@@ -51,6 +51,7 @@
   X(update_fold_marks, WRITES)                                                                     \
   X(read_turn_from, WRITES)                                                                        \
   X(delete_turns_before, WRITES)                                                                   \
+  X(update_trimmed, WRITES)                                                                        \
   X(read_history, READS)                                                                           \
   X(read_tail, READS)                                                                              \
   X(sum_history, WRITES)                                                                           \
@@ -81,6 +82,7 @@
   X(renew_job, WRITES)                                                                             \
   X(read_job, READS)                                                                               \
   X(read_jobs_of_instance, READS)                                                                  \
+  X(read_all_queues, READS)                                                                        \
   X(read_queue_state, READS)                                                                       \
   X(delete_held_job, WRITES)                                                                       \
   X(read_post_marks, WRITES)                                                                       \

@@ -189,6 +189,9 @@ SELECT seq, at_ms, begin_bytes FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1
 -- name: delete_turns_before
 DELETE FROM journal WHERE seq < ?
 
+-- name: update_trimmed
+UPDATE marks SET trimmed_seq = ?
+
 -- name: read_history
 SELECT events FROM history INDEXED BY history_by_execution
 WHERE instance_key = ? AND execution_id = ? ORDER BY first_event_id
@@ -249,7 +252,7 @@ FROM journal AS j LEFT JOIN instances AS i ON i.instance_key = j.instance_key
 WHERE j.seq > ? ORDER BY j.seq LIMIT ?
 
 -- name: read_oldest_seq
-SELECT coalesce((SELECT min(seq) FROM journal), m.last_seq + 1) FROM marks AS m
+SELECT trimmed_seq + 1 FROM marks
 
 -- --- Messages and jobs ---
 
@@ -320,6 +323,15 @@ SELECT
   count(*) FILTER (WHERE lease_until_ms > ?2 AND holder IS NOT NULL),
   coalesce(min(created_at_ms) FILTER (WHERE lease_until_ms <= ?2 AND cancelled = 0), 0)
 FROM jobs INDEXED BY jobs_by_queue WHERE queue = ?1
+
+-- The same of all task queues: '' is none.
+
+-- name: read_all_queues
+SELECT
+  count(*) FILTER (WHERE lease_until_ms <= ?1 AND cancelled = 0),
+  count(*) FILTER (WHERE lease_until_ms > ?1 AND holder IS NOT NULL),
+  coalesce(min(created_at_ms) FILTER (WHERE lease_until_ms <= ?1 AND cancelled = 0), 0)
+FROM jobs INDEXED BY jobs_by_queue WHERE queue > ''
 
 -- name: delete_held_job
 DELETE FROM jobs WHERE job_id = ? AND holder = ?

@@ -141,7 +141,7 @@ function Runtime:search_instances(options) end
 ---@field total_execution_time_ms integer
 ---@field average_turn_duration_ms number
 ---@field turns integer
----@field replays integer
+---@field replays integer by this process
 
 ---@class duro.Details
 ---@field summary duro.Summary

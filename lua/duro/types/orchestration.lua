@@ -97,7 +97,8 @@ function OrchestrationContext:select(tasks) end
 ---@return true?, duro.Error?
 function OrchestrationContext:wait_until(predicate, opts) end
 
----The value of fn(), recorded once. context: orchestration.
+---The value of fn(), recorded once (it may run again when the process dies before its commit). The guard does
+---not hold fn: it may ask the clock, or draw. It may not use ctx, nor write globals. context: orchestration.
 ---@param fn fun(): duro.Value
 ---@return duro.Value
 function OrchestrationContext:side_effect(fn) end
@@ -168,8 +169,10 @@ function OrchestrationContext:kv_pairs() end
 ---@param attributes table<string, string|number|boolean>
 function OrchestrationContext:set_attributes(attributes) end
 
+---What rt:query(id, name, arg) is answered by; nil takes it back. The handler may look at ctx (kv, custom
+---status, facts); anything that would be recorded is refused. context: orchestration.
 ---@param name string
----@param handler fun(arg: duro.Value): duro.Value
+---@param handler? fun(arg: duro.Value): duro.Value
 function OrchestrationContext:on_query(name, handler) end
 
 ---True, and recorded, when first reached outside of replay.

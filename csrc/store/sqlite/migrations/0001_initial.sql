@@ -17,6 +17,7 @@ CREATE TABLE marks (
   last_batch INTEGER NOT NULL,
   last_seq INTEGER NOT NULL,
   folded_seq INTEGER NOT NULL,         -- journal rows up to here are in history too
+  trimmed_seq INTEGER NOT NULL,        -- journal rows up to here are no longer kept
   last_key INTEGER NOT NULL,
   last_client_key INTEGER NOT NULL,
   last_message_id INTEGER NOT NULL,
@@ -256,7 +257,7 @@ WITH arrays AS (
   SELECT instance_key, execution_id, first_event_id, events FROM history
   UNION ALL
   SELECT instance_key, execution_id, first_event_id, events FROM journal
-  WHERE seq > (SELECT folded_seq FROM marks)
+  WHERE seq > (SELECT folded_seq FROM marks) AND event_count > 0
 )
 SELECT
   i.id AS instance_id,
@@ -275,5 +276,5 @@ JOIN instances AS i ON i.instance_key = a.instance_key
 JOIN json_each(a.events) AS e;
 
 INSERT INTO meta (key, value) VALUES ('file_id', lower(hex(randomblob(16))));
-INSERT INTO marks VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO marks VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 INSERT INTO lease (first_partition, last_partition, epoch) VALUES (0, 63, 0);

@@ -14,22 +14,6 @@
 #define FAULT_DELAY_MAX_NS  UINT64_C(1000000000)
 #define TURNS_PER_BATCH_MIN 100
 
-bool duro__vec_room(void *items, size_t *count, size_t *capacity, size_t item_size) {
-  void *p;
-  memcpy(&p, items, sizeof p);
-  if (*count == *capacity) {
-    size_t wanted = *capacity ? *capacity * 2 : 8;
-    void *grown = realloc(p, wanted * item_size);
-    if (!grown) return false;
-    p = grown;
-    memcpy(items, &p, sizeof p);
-    *capacity = wanted;
-  }
-  memset((char *)p + *count * item_size, 0, item_size);
-  (*count)++;
-  return true;
-}
-
 // --- The open batch ---
 
 duro__batch *duro__batch_open(duro_runtime *rt) {

@@ -113,6 +113,9 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
 // (-1: for ever, 0: call now). Ask both after each duro_step.
 int duro_fd(const duro_runtime *rt);
 int64_t duro_next_timeout_ms(const duro_runtime *rt);
+// True once after memory ran out in the core: give back what you can (a full garbage collection) before
+// the next duro_step, which tries again what was left undone.
+bool duro_short_of_memory(duro_runtime *rt);
 void duro_wake(duro_runtime *rt); // any thread: makes a waiting duro_step return
 // Nothing can move without input from outside or the passing of time.
 bool duro_idle(const duro_runtime *rt);
@@ -147,7 +150,8 @@ duro_code duro_job_defer(duro_job *job, duro_buf *token, duro_error **err);
 bool duro_job_cancelled(const duro_job *job);
 duro_code duro_job_heartbeat(duro_job *job, duro_str details, duro_error **err);
 // The job comes out of duro_next_woken when the runtime's clock reaches the time, or on cancellation.
-void duro_job_sleep_until(duro_job *job, int64_t at_ms);
+// False: memory is out, and it does not sleep.
+bool duro_job_sleep_until(duro_job *job, int64_t at_ms);
 // ... when the request is done.
 void duro_job_await(duro_job *job, duro_request *request);
 // The host waits for something of its own (an async callback): run_until_idle still counts the job as

@@ -158,7 +158,9 @@ static int sleep_for(lua_State *L) {
     lua_pushboolean(L, 0);
     return 1;
   }
-  duro_job_sleep_until(a->job, duro_now_ms(rt->core) + ms);
+  if (!duro_job_sleep_until(a->job, duro_now_ms(rt->core) + ms)) {
+    return luaL_error(L, "memory is out");
+  }
   a->runner->state = DURO__RUNNER_SLEEPING;
   return lua_yield(L, 0);
 }

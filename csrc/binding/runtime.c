@@ -164,6 +164,11 @@ static int rt_step(lua_State *L) {
     return duro__host_blame(L, rt->host,
                             "rt:step cannot be called inside an activity of its runtime");
   }
+  if (duro_short_of_memory(rt->core)) {
+    lua_gc(L, LUA_GCCOLLECT,
+           0); // what code has hoarded and let go; finalizers may close the runtime
+    if (!duro__rt_check(L, "step")) return 2;
+  }
   duro_error *err = NULL;
   duro__entry entry = duro__rt_enter(L, rt, "step");
   duro__jobs_quiet(rt);

@@ -329,6 +329,7 @@ static void batch_fail(duro_runtime *rt, duro__batch *b) {
     if (b->code == DURO_ALREADY_EXISTS) rt->verify_ids = true;
     if (b->code == DURO_LOCKED) rt->lost = true;
   }
+  if (b->code == DURO_OUT_OF_MEMORY) duro__memory_out(rt, NULL);
   b->next = NULL;
   if (rt->failed_tail)
     rt->failed_tail->next = b;
@@ -370,7 +371,10 @@ static void forget_instance(duro_runtime *rt, duro__instance *i) {
     m = next;
   }
   int64_t *key = duro__vec_push(&rt->reload);
-  if (key) *key = i->key;
+  if (key)
+    *key = i->key;
+  else
+    duro__memory_out(rt, NULL);
   duro__instance_drop(rt, i);
 }
 

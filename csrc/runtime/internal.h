@@ -66,6 +66,7 @@ struct duro__instance {
   bool start_due;      // a pending one whose time has come
   bool deadline_sent;  // its whole timeout is in the inbox
   bool retried;        // it goes on from a failed step: what is open begins again and was not lost
+  bool starved;        // memory was out when something of it was to begin (shortage.c)
   bool stale_code;     // its coroutine is to be dropped and replayed before the next turn
   bool waits_commit;   // cannot run before its batches are durable
   int64_t last_batch;  // newest batch that names it
@@ -264,7 +265,9 @@ struct duro_runtime {
   // A fault of the store: no turns until it is probed.
   bool fault, probing;
   uint64_t fault_retry_ns, fault_delay_ns;
-  uint64_t resume_ns; // after a fault: no turns before this moment; 0 = none
+  bool short_of_memory; // and the host has not heard of it
+  uint64_t starved_ns;  // when starved instances are looked at; 0 = there are none
+  uint64_t resume_ns;   // after a fault: no turns before this moment; 0 = none
   duro__batch *failed_head,
       *failed_tail; // until the probe tells which of them are durable after all
   int64_t recheck_after_key;
@@ -439,6 +442,12 @@ void duro__batch_finished(duro_runtime *rt, duro__batch *b); // loop thread, fro
 bool duro__fault_turn(duro_runtime *rt);                    // goes on after a fault when it is time
 void duro__batch_poison(duro_runtime *rt, duro_error *err); // owned
 void duro__batches_free(duro_runtime *rt);
+
+// --- shortage.c ---
+// Memory is out: the host is told, and `i` (or NULL) is tried again soon: jobs that were not started,
+// results that were lost, timers that were not armed.
+void duro__memory_out(duro_runtime *rt, duro__instance *i);
+bool duro__memory_turn(duro_runtime *rt); // tries again when it is time
 
 // --- writer.c ---
 duro_code duro__writer_start(duro_runtime *rt, duro_error **err);

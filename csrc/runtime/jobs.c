@@ -267,9 +267,12 @@ static void job_free(duro_runtime *rt, duro_job *job) {
 }
 
 // Nobody here has this activity (yet): the job waits until it is registered.
-static void wait_for_code(duro_runtime *rt, const duro__instance *i, const duro__open *o) {
+static void wait_for_code(duro_runtime *rt, duro__instance *i, const duro__open *o) {
   duro__unregistered *u = duro__vec_push(&rt->unregistered);
-  if (!u) return;
+  if (!u) {
+    duro__memory_out(rt, i);
+    return;
+  }
   *u = (duro__unregistered){.instance_key = i->key, .execution_id = i->execution_id, .task = o->id};
   duro__log(rt, "warn", "activity '%.*s' of '%.*s' waits: it is not registered in this process",
             DURO_FMT(o->name), DURO_FMT(i->id));
@@ -316,6 +319,7 @@ void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
   if (!job) {
     duro__log(rt, "error", "memory is out: activity '%.*s' of '%.*s' waits", DURO_FMT(o->name),
               DURO_FMT(i->id));
+    duro__memory_out(rt, i);
     return;
   }
   o->runtime = job;
@@ -334,6 +338,7 @@ static void deliver_result(duro_runtime *rt, duro_job *job, const duro_event *e)
   if (!m) {
     duro__log(rt, "error", "memory is out: a result of '%.*s' is lost and its activity runs again",
               DURO_FMT(job->info.instance_id));
+    duro__memory_out(rt, job->instance);
     return;
   }
   if (job->instance) {
@@ -469,16 +474,20 @@ void duro_job_set_user(duro_job *job, void *user) { job->user = user; }
 
 void *duro_job_user(const duro_job *job) { return job->user; }
 
-void duro_job_sleep_until(duro_job *job, int64_t at_ms) {
+bool duro_job_sleep_until(duro_job *job, int64_t at_ms) {
   duro_runtime *rt = job->rt;
   duro_job **slot = job->state == DURO__JOB_RUNNING ? duro__vec_push(&rt->sleeping) : NULL;
-  if (!slot) return;
+  if (!slot) {
+    duro__memory_out(rt, NULL);
+    return false;
+  }
   job->state = DURO__JOB_SLEEPING;
   job->sleep_until_ms = at_ms;
   sleeper_place(rt, job, rt->sleeping.count - 1);
   sleeper_up(rt, job->sleep_index);
   rt->jobs_idle++;
   if (job->cancelled) duro__job_wake(rt, job);
+  return true;
 }
 
 void duro_job_await(duro_job *job, duro_request *request) {

@@ -104,7 +104,10 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
         DURO_STR("{\"code\":\"unavailable\",\"message\":\"the process that ran it has died\"}");
     if (duro__kept_ref(i, i->execution_id, o->id)) lost.heartbeat = o->heartbeat;
     duro_message *m = duro_message_new(i->key, i->execution_id, &lost);
-    if (m) duro__deliver(rt, i, m);
+    if (m)
+      duro__deliver(rt, i, m);
+    else
+      duro__memory_out(rt, i);
   }
   i->retried = false;
 }

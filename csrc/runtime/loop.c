@@ -58,7 +58,7 @@ duro_code duro_set_time(duro_runtime *rt, int64_t now_ms, duro_error **err) {
 
 static bool turns_allowed(const duro_runtime *rt) {
   if (rt->role != DURO_ROLE_RUNTIME || rt->fault || rt->lost) return false;
-  if (rt->resume_ns) return false;
+  if (rt->resume_ns || rt->starved_ns) return false; // a pause
   return !(rt->options.virtual_clock && (rt->in_flight || duro__claims_busy(rt)));
 }
 
@@ -115,6 +115,7 @@ static bool recheck_stalled(duro_runtime *rt) {
 static bool own_work(duro_runtime *rt) {
   duro__owner_renew(rt);
   bool any = duro__fault_turn(rt);
+  if (!rt->fault && !rt->resume_ns) any |= duro__memory_turn(rt);
   any |= duro__clients_poll(rt);
   if (turns_allowed(rt)) {
     any |= duro__timers_fire(rt);
@@ -184,6 +185,7 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt) {
   if (rt->fault && !rt->probing && !rt->in_flight)
     wait = least(wait, ms_until_ns(rt->fault_retry_ns));
   if (rt->resume_ns && !rt->fault) wait = least(wait, ms_until_ns(rt->resume_ns));
+  if (rt->starved_ns) wait = least(wait, ms_until_ns(rt->starved_ns));
   wait = least(wait, duro__figures_wait_ms(rt));
   return least(wait, least(duro__client_poll_ms(rt), duro__claims_wait_ms(rt)));
 }
@@ -236,7 +238,7 @@ bool duro_idle(const duro_runtime *rt) {
   if (rt->jobs_out > rt->jobs_idle + duro__threads_stuck(rt)) return false;
   if (!duro__claims_idle(rt)) return false;
   if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;
-  if (rt->fault || rt->resume_ns || rt->in_flight || rt->open) return false;
+  if (rt->fault || rt->resume_ns || rt->starved_ns || rt->in_flight || rt->open) return false;
   if (rt->ready_count || rt->recheck_stalled || rt->want_fold.count) return false;
   if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) return false;
   return duro_next_due_ms(self) > duro__now(self);

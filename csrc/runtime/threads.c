@@ -274,8 +274,7 @@ static void fall_asleep(duro_runtime *rt, duro_work *w) {
   uv_mutex_unlock(&w->pool->lock);
   if (!asleep) return;
   rt->did_something = true; // it waits for the passing of time now
-  duro_job_sleep_until(w->job, duro__now(rt) + ms);
-  if (w->job->state != DURO__JOB_SLEEPING) duro__threads_woke(w->job); // memory is out
+  if (!duro_job_sleep_until(w->job, duro__now(rt) + ms)) duro__threads_woke(w->job);
 }
 
 static void take(duro_runtime *rt, duro__note *n) {

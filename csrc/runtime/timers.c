@@ -64,6 +64,7 @@ void duro__timers_at(duro_runtime *rt, duro__instance *i, int64_t due_ms) {
     duro__instance **slot = duro__vec_push(&rt->due);
     if (!slot) {
       duro__log(rt, "error", "memory is out: a timer of '%.*s' is late", DURO_FMT(i->id));
+      duro__memory_out(rt, i);
       return;
     }
     i->due_ms = due_ms;

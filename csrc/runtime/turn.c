@@ -361,6 +361,7 @@ static void inbox_give_back(duro__instance *i, duro_message *newest_first) {
 static void turn_broke(duro_runtime *rt, duro__instance *i, duro_code code, duro_error *err) {
   const char *message = err ? err->message : duro_code_sentence(code);
   duro__log(rt, "error", "a turn of instance '%.*s': %s", DURO_FMT(i->id), message);
+  if (code == DURO_OUT_OF_MEMORY) duro__memory_out(rt, NULL);
   if (++i->broken_turns >= BROKEN_TURNS) {
     duro__instance_stall(rt, i, code, message);
     i->broken_turns = 0;

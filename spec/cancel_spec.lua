@@ -1,3 +1,4 @@
+local duro = require "duro"
 local runtimes = require "spec.support.runtimes"
 
 
@@ -77,6 +78,59 @@ describe("cancelling an instance", function()
     assert.equal("cancelled", err.code)
     table.sort(seen)
     assert.same({ "a:false:cancelled", "b:false:cancelled", "main:false:cancelled" }, seen)
+  end)
+
+  it("is seen in each spawned block also when the main function ends first", function()
+    local seen
+    local ends = {
+      returns = function() return "whatever" end,
+      raises = function() error("whatever") end,
+      ["cannot be stored"] = function() return print end,
+      ["continues as new"] = function(ctx) ctx:continue_as_new("whatever") end,
+    }
+    for how, ending in pairs(ends) do
+      seen = {}
+      local function fn(ctx)
+        local function block(name)
+          local ok, problem = pcall(ctx.wait_event, ctx, name)
+          seen[#seen + 1] = name .. ":" .. tostring(ok) .. ":" .. problem.code .. ":" .. problem.message
+          ctx.kv[name] = "cleaned"
+          ctx:activity("never_begun", name) -- the main function has ended: nobody waits any more
+          seen[#seen + 1] = "went on"
+        end
+        ctx:spawn(block, "a")
+        local polls = ctx:spawn(function()
+          local _, problem = pcall(ctx.wait_until, ctx, function() return false end)
+          seen[#seen + 1] = "p:" .. problem.code
+        end)
+        ctx:spawn(function() polls:await() seen[#seen + 1] = "went on" end)
+        ctx:spawn(block, "b")
+        pcall(ctx.sleep, ctx, "1h")
+        seen[#seen + 1] = "main"
+        ending(ctx)
+      end
+      local _, err = cancelled(fn, "no more")
+      assert.equal("cancelled", err.code, how)
+      assert.same({ "main", "a:false:cancelled:no more", "p:cancelled", "b:false:cancelled:no more" }, seen, how)
+      assert.same({ a = "cleaned", b = "cleaned" }, rt:kv("x"))
+      assert.same({ ok = true }, duro.replay(rt:export("x"), fn))
+      assert.is_true(rt:delete_instance("x").instances_deleted == 1)
+    end
+  end)
+
+  it("is not seen by a block that the main function has given up, nor by one that it spawns then", function()
+    local seen = {}
+    local _, err = cancelled(function(ctx)
+      local block = ctx:spawn(function()
+        local _, problem = pcall(ctx.wait_event, ctx, "never")
+        seen[#seen + 1] = "block " .. problem.code
+      end)
+      pcall(ctx.sleep, ctx, "1h")
+      block:cancel()
+      ctx:spawn(function() seen[#seen + 1] = "spawned afterwards" end)
+    end)
+    assert.equal("cancelled", err.code)
+    assert.same({}, seen)
   end)
 
   it("cancels its children, and theirs", function()

@@ -128,7 +128,7 @@ describe("ctx.kv", function()
       return { key, value.code, value.path }
     end))
     assert.matches("a key of ctx.kv must be a string, got number", output[1])
-    assert.same({ "invalid_payload", "kv.x" }, { output[2], output[3] })
+    assert.same({ "invalid_payload", "kv.f.x" }, { output[2], output[3] })
   end)
 end)
 

@@ -48,6 +48,12 @@ bool duro_str_starts_with(duro_str s, duro_str prefix) {
   return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
 
+duro_str duro_str_cut(duro_str s, size_t max) {
+  if (s.n <= max) return s;
+  while (max && ((unsigned char)s.p[max] & 0xC0) == 0x80) max--;
+  return (duro_str){s.p, max};
+}
+
 char *duro_str_dup(duro_str s) {
   if (!s.p || s.n > MAX_BYTES) return NULL;
   char *copy = malloc(s.n + 1);

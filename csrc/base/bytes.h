@@ -37,6 +37,8 @@ static inline bool duro_str_equal(duro_str a, duro_str b) {
 // Byte order, shorter first on a common prefix. Returns <0, 0, >0.
 int duro_str_compare(duro_str a, duro_str b);
 bool duro_str_starts_with(duro_str s, duro_str prefix);
+// The beginning of a text, for a message: `max` bytes at most, and no part of a UTF-8 character.
+duro_str duro_str_cut(duro_str s, size_t max);
 // An owned, NUL-terminated copy made with malloc; NULL only when memory is out. Absent gives NULL too.
 char *duro_str_dup(duro_str s);
 

@@ -166,6 +166,7 @@ static int main_end(lua_State *L) {
     output = duro_buf_str(&h->scratch);
   }
   duro_error *err = NULL;
+  if (duro__program_ends_later(p)) return 0;
   duro_code code = duro_turn_complete(p->turn, output, &err);
   if (code) return duro__program_turn_error(L, p, code, err);
   p->over = true;

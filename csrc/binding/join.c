@@ -24,6 +24,11 @@ static int list_copy(lua_State *L) {
                             luaL_typename(L, 2));
   }
   size_t count = list_length(L, 2);
+  lua_pushnil(L);
+  if (count == 0 && lua_next(L, 2)) {
+    return duro__host_blame(L, h, "ctx:%s needs an array of tasks, got a table with other keys",
+                            what);
+  }
   p->running->scan = 0;
   lua_createtable(L, (int)count, 0);
   for (size_t i = 1; i <= count; i++) {

@@ -94,14 +94,31 @@ int duro__program_unreadable(lua_State *L, duro__program *p) {
   return duro__program_turn_error(L, p, code, err);
 }
 
-void duro__program_fail(duro__program *p, duro_str record) {
-  duro_error *err = NULL;
-  duro_code code = duro_turn_fail(p->turn, record, &err);
+static void recorded_end(duro__program *p, duro_code code, duro_error *err) {
   if (code) {
     set_broken(p, code, err);
   } else {
     p->over = true;
   }
+}
+
+void duro__program_fail(duro__program *p, duro_str record) {
+  duro_error *err = NULL;
+  if (duro__program_ends_later(p)) return;
+  duro_code code = duro_turn_fail(p->turn, record, &err);
+  recorded_end(p, code, err);
+}
+
+bool duro__program_ends_later(duro__program *p) {
+  if (p->cancel_error.p) p->ending = true;
+  return p->ending;
+}
+
+// The core makes this a cancelled end, whatever the code returned or raised.
+static void end_cancelled(duro__program *p) {
+  duro_error *err = NULL;
+  duro_code code = duro_turn_complete(p->turn, DURO_NONE, &err);
+  recorded_end(p, code, err);
 }
 
 static void fail_with_text(duro__program *p, const char *code, const char *message) {
@@ -163,7 +180,7 @@ static void run_fiber(duro__program *p, duro__fiber *f) {
   if (!polls_again) p->progress = true;
   if (p->broken) return;
   if (status == LUA_YIELD) {
-    if (!p->over && f->state != DURO__BLOCKED) {
+    if (!p->over && !p->ending && f->state != DURO__BLOCKED) {
       fail_with_text(p, "failed",
                      "the orchestration yielded to the host: use ctx:... to wait, and do "
                      "what needs the host's own coroutines in an activity");
@@ -174,20 +191,26 @@ static void run_fiber(duro__program *p, duro__fiber *f) {
   fiber_ended(p, f);
 }
 
+// Once the main function has ended, those alone whose wait is still to raise the cancellation.
+static void run_ready(duro__program *p) {
+  while (p->ready && !p->over) {
+    duro__fiber *f = p->ready;
+    p->ready = f->ready_next;
+    if (!p->ready) p->ready_end = &p->ready;
+    if (!p->ending || f->interrupt) run_fiber(p, f);
+  }
+}
+
 static duro_code run(duro__program *p, duro_error **err) {
   for (;;) {
-    while (p->ready && !p->over) {
-      duro__fiber *f = p->ready;
-      p->ready = f->ready_next;
-      if (!p->ready) p->ready_end = &p->ready;
-      run_fiber(p, f);
-    }
-    if (p->over || !p->polling || !p->progress) break;
+    run_ready(p);
+    if (p->over || p->ending || !p->polling || !p->progress) break;
     p->progress = false;
     for (duro__fiber *f = p->fibers; f; f = f->next) {
       if (f->polling) duro__fiber_ready(f);
     }
   }
+  if (p->ending && !p->over) end_cancelled(p);
   if (!p->broken) return DURO_OK;
   duro_error_free(*err);
   *err = p->broken_error;

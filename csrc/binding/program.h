@@ -103,7 +103,9 @@ struct duro__program {
   uint32_t fiber_count;
   int polling; // fibers that poll
   bool progress;
-  bool over;  // its end is recorded, or it is broken: no more user code runs
+  bool over; // its end is recorded, or it is broken: no more user code runs
+  bool
+      ending; // the main function has ended in the step of a cancellation, which others are to see yet
   bool gone;  // the core has dropped it
   bool quiet; // inside of a side effect
   bool asked; // a query handler runs
@@ -131,6 +133,9 @@ int duro__program_turn_error(lua_State *L, duro__program *p, duro_code code, dur
 int duro__program_unreadable(lua_State *L, duro__program *p);
 // The program's end by an error record.
 void duro__program_fail(duro__program *p, duro_str record);
+// True in the step of a cancellation: what the main function ends with counts for nothing there, and the end
+// is recorded when every fiber has seen the error.
+bool duro__program_ends_later(duro__program *p);
 
 // --- fiber.c ---
 duro__fiber *duro__fiber_new(lua_State *L, duro__program *p); // raises when memory is out

@@ -195,6 +195,7 @@ static int continue_as_new(lua_State *L) {
   duro_str reason = text_argument(L, p, 4, what, "reason", true);
   duro_str input = payload_argument(L, p, 2, "input");
   duro_error *err = NULL;
+  if (duro__program_ends_later(p)) return lua_yield(L, 0);
   duro_code code = duro_turn_continue_as_new(p->turn, input, version, reason, &err);
   if (code) return duro__program_turn_error(L, p, code, err);
   p->over = true;

@@ -195,7 +195,7 @@ static int kv_index(lua_State *L) {
 static int kv_newindex(lua_State *L) {
   duro__program *p = duro__program_check_task(L, "ctx.kv", NULL);
   duro_str key = check_string(L, p, 2, "a key of ctx.kv");
-  duro_str value = payload(L, p, 3, "kv");
+  duro_str value = payload(L, p, 3, key.n < 100 ? lua_pushfstring(L, "kv.%s", key.p) : "kv");
   duro_error *err = NULL;
   duro_code code = duro_turn_kv_set(p->turn, key, value, &err);
   return code ? duro__program_turn_error(L, p, code, err) : 0;

@@ -33,7 +33,9 @@ duro_code duro__may_add(duro__exec *x, duro_error **err) {
 duro_code duro__check_id(const char *what, duro_str id, size_t max_bytes, duro_error **err) {
   char why[128];
   if (!duro_id_problem(id, max_bytes, why)) return DURO_OK;
-  return duro_fail(err, DURO_INVALID_ARGUMENT, "%s '%.*s' %s", what, DURO_FMT(id), why);
+  duro_str shown = duro_str_cut(id, 64);
+  return duro_fail(err, DURO_INVALID_ARGUMENT, "%s '%.*s%s' %s", what, DURO_FMT(shown),
+                   shown.n < id.n ? "..." : "", why);
 }
 
 duro_code duro__check_size(const char *what, duro_str text, size_t max_bytes, duro_error **err) {

@@ -22,6 +22,7 @@
 
 typedef struct duro_turn duro_turn;
 
+// Lent to begin, with all its texts, and valid until `end` is called.
 typedef struct duro_program_start {
   duro_str instance_id;
   duro_str name, version;
@@ -32,10 +33,14 @@ typedef struct duro_program_start {
 } duro_program_start;
 
 typedef enum duro_completion_kind {
-  DURO_TASK_COMPLETED, // `task` ended with `output` (JSON; absent = none), borrowed for the step
-  DURO_TASK_FAILED,    // `task` ended with `error` (JSON error object)
-  DURO_CANCEL, // the instance is to be cancelled: every open task has just been cancelled by the
-  // core (TASK_FAILED does not follow for them); the code sees `error` once at each wait
+  // `task` ended with `output` (JSON; absent = none), lent for this step. The event of a wait is lent for
+  // longer: to the end of the step in which the code looks at it (duro_turn_observe) or gives it up.
+  DURO_TASK_COMPLETED,
+  DURO_TASK_FAILED, // `task` ended with `error` (JSON error object), lent for this step
+  // The instance is to be cancelled: every open task has just been cancelled by the core (TASK_FAILED does
+  // not follow for them). Each place where the code waits sees `error` (lent for this step) once, also when
+  // the main code ends first: the program ends its execution after all of them have.
+  DURO_CANCEL,
 } duro_completion_kind;
 
 typedef struct duro_completion {

@@ -24,14 +24,30 @@ duro_str duro_turn_custom_status(const duro_turn *t) {
 }
 
 static duro_code check_key(duro__exec *x, duro_str key, duro_error **err) {
-  duro_code code = duro__check_size("the key", key, DURO_MAX_KV_KEY_BYTES, err);
-  if (code) return code;
+  duro_str shown = duro_str_cut(key, 64);
   if (!duro_utf8_valid(key)) {
-    return duro_fail(err, DURO_INVALID_ARGUMENT, "the key is not valid UTF-8");
+    return duro_fail(err, DURO_INVALID_ARGUMENT, "a kv key is not valid UTF-8: write it in hex");
+  }
+  if (key.n > DURO_MAX_KV_KEY_BYTES) {
+    return duro_fail(err, DURO_TOO_LARGE, "kv key '%.*s...' has %zu bytes of at most %d",
+                     DURO_FMT(shown), key.n, DURO_MAX_KV_KEY_BYTES);
   }
   if (x->kept->kv.count < DURO_MAX_KV_KEYS || duro__kv_find(x, key)) return DURO_OK;
-  return duro_fail(err, DURO_TOO_LARGE, "key '%.*s' would be number %zu of at most %d",
-                   DURO_FMT(key), x->kept->kv.count + 1, DURO_MAX_KV_KEYS);
+  return duro_fail(
+      err, DURO_TOO_LARGE,
+      "kv key '%.*s%s' would be number %zu of at most %d: clear others before, or keep "
+      "several values under one key",
+      DURO_FMT(shown), shown.n < key.n ? "..." : "", x->kept->kv.count + 1, DURO_MAX_KV_KEYS);
+}
+
+static duro_code check_value(duro_str key, duro_str value, duro_error **err) {
+  duro_str shown = duro_str_cut(key, 64);
+  if (value.n <= DURO_MAX_KV_VALUE_BYTES) return DURO_OK;
+  return duro_fail(
+      err, DURO_TOO_LARGE,
+      "the value of kv key '%.*s%s' has %zu bytes of at most %d: keep it elsewhere, and "
+      "here where it is",
+      DURO_FMT(shown), shown.n < key.n ? "..." : "", value.n, DURO_MAX_KV_VALUE_BYTES);
 }
 
 duro_code duro_turn_kv_set(duro_turn *t, duro_str key, duro_str value, duro_error **err) {
@@ -40,7 +56,7 @@ duro_code duro_turn_kv_set(duro_turn *t, duro_str key, duro_str value, duro_erro
   if (code) return code;
   if (!value.p && !duro__kv_find(x, key)) return DURO_OK;
   if (value.p) code = check_key(x, key, err);
-  if (!code) code = duro__check_size("the value", value, DURO_MAX_KV_VALUE_BYTES, err);
+  if (!code) code = check_value(key, value, err);
   if (code) return code;
   duro_event e = {.kind = value.p ? DURO_EVENT_KV_SET : DURO_EVENT_KV_CLEARED,
                   .name = key.p ? key : DURO_STR(""),

@@ -6,6 +6,7 @@
 
 local core = require "duro.core"
 local errors = require "duro.errors"
+local options = require "duro.options"
 
 local ops = core.ops
 local job_begin, job_end, job_idle = ops.job_begin, ops.job_end, ops.job_idle
@@ -63,6 +64,16 @@ function methods:sleep(duration)
   if slept == nil then slept = hosted_sleep(self, duration) end
   if slept then return true end
   return nil, errors.new("cancelled", "the activity was cancelled while it slept")
+end
+
+
+-- The ctx of an orchestration and that of an activity share a name, so one is easily taken for the other.
+for _, name in ipairs { "activity", "schedule_activity", "sub_orchestration", "schedule_sub_orchestration",
+  "wait_event", "schedule_wait", "schedule_timer", "wait_until", "spawn", "join", "join_settled", "select",
+  "continue_as_new", "side_effect", "patched" } do
+  methods[name] = function()
+    options.blame(("ctx:%s is for orchestrations: this is an activity, which may use ctx.runtime"):format(name))
+  end
 end
 
 

@@ -187,13 +187,19 @@ end
 local function same(value) return value end
 
 
+local function finite(value)
+  if value - value == 0 then return value end
+  return nil, ("must be a finite number (is %s)"):format(tostring(value))
+end
+
+
 -- What a value may be. accepts: its type is right (else it raises); convert: the value as the core
 -- takes it, or nil and what is wrong; suffix: what the key gets when its unit changes.
 local types = {
   any = { says = "any value", accepts = function() return true end, convert = same },
   string = { says = "a string", accepts = is "string", convert = same },
   boolean = { says = "a boolean", accepts = is "boolean", convert = same },
-  number = { says = "a number", accepts = is "number", convert = same },
+  number = { says = "a number", accepts = is "number", convert = finite },
   integer = { says = "an integer", accepts = is_integer, convert = whole },
   table = { says = "a table", accepts = is "table", convert = same },
   ["function"] = { says = "a function", accepts = is "function", convert = same },

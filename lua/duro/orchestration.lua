@@ -59,14 +59,14 @@ local ACTIVITY = options.spec("ctx:activity", {
 
 local CHILD = options.spec("ctx:sub_orchestration", {
   { "id", "id", doc = "its instance id; derived from the parent's when absent" },
-  { "version", "string", doc = "the highest when absent" },
+  { "version", "version", doc = "the highest when absent" },
   { "retry", "table", doc = "starts it again when it failed, under an id of its own" },
   { "timeout", "duration", doc = "for all of it; then it is cancelled" },
 })
 
 local START = options.spec("ctx:start_orchestration", {
   { "id", "new_id", doc = "its instance id; made up when absent" },
-  { "version", "string", doc = "the highest when absent" },
+  { "version", "version", doc = "the highest when absent" },
 })
 
 local WAIT = options.spec("ctx:wait_event", { { "timeout", "duration", doc = "then nil, err(timeout)" } })
@@ -74,7 +74,7 @@ local WAIT = options.spec("ctx:wait_event", { { "timeout", "duration", doc = "th
 local WAIT_UNTIL = options.spec("ctx:wait_until", { { "timeout", "duration", doc = "then nil, err(timeout)" } })
 
 local CONTINUE = options.spec("ctx:continue_as_new", {
-  { "version", "string", doc = "of the next execution; the same when absent" },
+  { "version", "version", doc = "of the next execution; the same when absent" },
   { "reason", "string", doc = "kept with the execution" },
 })
 
@@ -316,6 +316,16 @@ end
 function methods:continue_as_new(input, opts)
   local values = opts ~= nil and checked(CONTINUE, opts) or {}
   return ops.continue_as_new(self, input, values.version, values.reason)
+end
+
+
+-- --- What is not here ---
+
+-- The ctx of an orchestration and that of an activity share a name, so one is easily taken for the other.
+for _, name in ipairs { "heartbeat", "is_cancelled", "async", "defer" } do
+  methods[name] = function()
+    options.blame(("ctx:%s is for activities: this is an orchestration, which runs no work of its own"):format(name))
+  end
 end
 
 

@@ -84,6 +84,40 @@ TEST(whatever_the_code_does_after_a_cancel_it_ends_cancelled) {
   }
 }
 
+/* As a host does whose main code ends first: the other places that wait clean up before the end is issued. */
+SCRIPT(cleans_up_without_waiting) {
+  BEGIN;
+  s->task[0] = timer(s, t, 50);
+  s->task[1] = wait_event(s, t, "e");
+  AWAIT(s->cancelled);
+  kv_set(s, t, "seen", "\"by the block\"");
+  s->task[2] = activity(s, t, "undo", NULL);
+  s->task[3] = child(s, t, "c", NULL, NULL);
+  complete(s, t, NULL);
+  END;
+}
+
+TEST(what_is_asked_between_the_cancel_and_the_end_is_recorded_and_never_begun) {
+  stage g;
+  stage_open(&g, cleans_up_without_waiting);
+  start(&g, "null");
+  CHECK(play(&g, cancel_requested("r")));
+  CHECK_STR(g.events, "[{\"id\":4,\"kind\":\"cancel_requested\",\"at\":1010,\"reason\":\"r\"},"
+                      "{\"id\":5,\"kind\":\"timer_cancelled\",\"source\":2},"
+                      "{\"id\":6,\"kind\":\"event_subscription_cancelled\",\"source\":3},"
+                      "{\"id\":7,\"kind\":\"kv_set\",\"name\":\"seen\",\"input\":\"by the block\"},"
+                      "{\"id\":8,\"kind\":\"activity_scheduled\",\"name\":\"undo\"},"
+                      "{\"id\":9,\"kind\":\"sub_orchestration_scheduled\",\"name\":\"c\","
+                      "\"instance\":\"order-1::1::9\"},"
+                      "{\"id\":10,\"kind\":\"activity_cancelled\",\"source\":8},"
+                      "{\"id\":11,\"kind\":\"sub_orchestration_cancelled\",\"source\":9},"
+                      "{\"id\":12,\"kind\":\"orchestration_cancelled\",\"reason\":\"r\"}]");
+  CHECK_STR(effects_of(&g), "");
+  CHECK_STR(status_of(&g), "cancelled");
+  check_replay(&g);
+  stage_free(&g);
+}
+
 SCRIPT(bound_and_waiting) {
   BEGIN;
   s->task[0] = wait_event(s, t, "e");

@@ -448,4 +448,24 @@ TEST(facts_and_random_values_are_those_of_the_turn) {
   stage_free(&g);
 }
 
+SCRIPT(tells_its_start_at_the_end) {
+  BEGIN;
+  s->task[0] = timer(s, t, 10);
+  AWAIT(done(s, s->task[0]));
+  duro_buf_printf(&s->notes, "[\"%.*s\",\"%.*s\",%.*s]", DURO_FMT(s->start->instance_id),
+                  DURO_FMT(s->start->name), DURO_FMT(s->start->input));
+  settle(s, duro_turn_complete(t, duro_buf_str(&s->notes), &s->err));
+  END;
+}
+
+TEST(what_a_program_was_started_with_is_lent_to_its_end) {
+  stage g;
+  stage_open(&g, tells_its_start_at_the_end);
+  start(&g, "[1,2,3]");
+  CHECK(play(&g, fired(2)));
+  CHECK_STR(z(g.r.output), "[\"order-1\",\"greet\",[1,2,3]]");
+  check_replay(&g);
+  stage_free(&g);
+}
+
 CHECK_MAIN()

@@ -100,6 +100,18 @@ static void add_text(lua_State *L, duro__host *h, const char *text, duro_buf *ou
   lua_pop(L, 1);
 }
 
+// What the code calls it; the function at the bottom is called by ours, whose name for it tells nothing.
+static const char *function_name(duro__fiber *f, int level, const lua_Debug *ar) {
+  lua_Debug caller;
+  bool bottom = !lua_getstack(f->co, level + 1, &caller);
+  if (!bottom) {
+    lua_getinfo(f->co, "S", &caller);
+    bottom = duro__host_is_own(f->program->host, &caller);
+  }
+  if (bottom) return f->number == 1 ? "orchestration" : "block";
+  return ar->name ? ar->name : "?";
+}
+
 static void add_frames(lua_State *L, duro__fiber *f, duro_buf *out, bool *first) {
   duro__host *h = f->program->host;
   lua_Debug ar;
@@ -111,13 +123,7 @@ static void add_frames(lua_State *L, duro__fiber *f, duro_buf *out, bool *first)
     duro_buf_add_lit(out, "{\"source\":");
     add_text(L, h, ar.short_src, out);
     duro_buf_printf(out, ",\"line\":%d,\"function\":", ar.currentline);
-    if (ar.name) {
-      add_text(L, h, ar.name, out);
-    } else if (f->number == 1) {
-      add_text(L, h, "orchestration", out);
-    } else {
-      add_text(L, h, "block", out);
-    }
+    add_text(L, h, function_name(f, level, &ar), out);
     if (f->number > 1) duro_buf_printf(out, ",\"block\":%u", (unsigned)(f->number - 1));
     duro_buf_add_lit(out, ",\"locals\":");
     size_t locals = out->n;

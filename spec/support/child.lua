@@ -1,6 +1,9 @@
--- Runs Lua scripts in processes of their own, under the Lua that runs the specs and with its paths.
+-- Runs Lua scripts in processes of their own, under the Lua that runs the specs and with its paths. What
+-- still runs when a test ends, because it failed, is ended by runtimes.clean (child.clean).
 
 local child = {}
+
+local running = {} -- Child -> true
 
 local Child = {}
 Child.__index = Child
@@ -29,7 +32,17 @@ end
 function child.start(script, before)
   local path, command = prepare(script, before)
   local pipe = assert(io.popen(command))
-  return setmetatable({ path = path, pipe = pipe, pid = tonumber(pipe:read("*l")) }, Child)
+  local started = setmetatable({ path = path, pipe = pipe, pid = tonumber(pipe:read("*l")) }, Child)
+  running[started] = true
+  return started
+end
+
+
+--- Ends all that were started and neither killed nor finished.
+function child.clean()
+  local left = {}
+  for each in pairs(running) do left[#left + 1] = each end
+  for _, each in ipairs(left) do each:kill() end
 end
 
 
@@ -46,12 +59,13 @@ function Child:kill()
 end
 
 
---- Waits for its end: the lines it still printed.
+--- Waits for its end, once: the lines it still printed.
 function Child:finish()
   local lines = {}
   for line in self.pipe:lines() do lines[#lines + 1] = line end
   self.pipe:close()
   os.remove(self.path)
+  running[self] = nil
   return lines
 end
 

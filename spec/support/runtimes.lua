@@ -6,6 +6,7 @@
 --   local rt = runtimes.open()                  -- in memory, with the virtual clock
 --   local rt = runtimes.open { path = runtimes.path() }
 
+local child = require "spec.support.child"
 local duro = require "duro"
 
 local runtimes = {}
@@ -39,8 +40,9 @@ function runtimes.close_all()
 end
 
 
---- For after_each: closes what was opened, removes what was named.
+--- For after_each: ends the children that still run, closes what was opened, removes what was named.
 function runtimes.clean()
+  child.clean()
   runtimes.close_all()
   for _, path in ipairs(paths) do
     for _, suffix in ipairs { "", "-wal", "-shm", "-journal", "-owner" } do os.remove(path .. suffix) end

@@ -45,8 +45,9 @@ test-rock: test-packages build
 test-packages:
 	@sh spec/support/packages.sh '$(TEST_PACKAGES)'
 
+# The table of bench/README.md; QUICK=1 for smaller sizes, ROUNDS=n, NAME=of_the_results, ONLY=a_part_of_row_ids.
 bench: build
-	$(with_lua54) lua5.4 bench/run.lua
+	$(with_lua54) lua5.4 bench/run.lua $(ONLY)
 
 lint:
 	@sh spec/support/packages.sh '$(LINT_PACKAGES)'

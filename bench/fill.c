@@ -1,12 +1,14 @@
-// fill: makes a file with many instances, through the store's own batches, for bench/management.lua.
+// fill: makes a file with many instances, through the store's own batches, for benchmarks of large files.
 //
-//   fill FILE INSTANCES
+//   fill FILE INSTANCES [mixed|sleeping|STEPS]
 //
-// Of a hundred instances 80 are completed, 5 failed, 5 cancelled and 10 running: 6 of those wait for an
-// event, 4 for a timer far ahead. A tenth has attributes, a tenth is a child. Ids are i-00000000 and so on,
-// ten milliseconds apart; everything is folded at the end.
+// mixed: of a hundred instances 80 are completed, 5 failed, 5 cancelled and 10 running: 6 of those wait for
+// an event, 4 for a timer far ahead. A tenth has attributes, a tenth is a child. sleeping: every one is a
+// `sleeper` until the year 2100. STEPS, a number: every one is completed after that many activities. Ids are
+// i-00000000 and so on, ten milliseconds apart; everything is folded at the end.
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -22,7 +24,11 @@ typedef struct fill {
   duro_turn_row turns[PER_BATCH];
   duro_counter counters[PER_BATCH];
   int64_t first_key;
+  bool sleeping;
+  int64_t steps; // of each instance; -1: mixed
 } fill;
+
+#define FAR_AHEAD_MS INT64_C(4102444800000) // 2100
 
 static const char *const names[] = {"order.eu", "order.us", "order.asia", "invoice", "audit"};
 
@@ -38,13 +44,37 @@ static duro_str text(fill *f, const char *format, long long n) {
   return duro_arena_dup(&f->arena, duro_str_from(buffer));
 }
 
-static duro_status status_of(int64_t n) {
+static duro_status status_of(const fill *f, int64_t n) {
+  if (f->sleeping) return DURO_STATUS_RUNNING;
+  if (f->steps >= 0) return DURO_STATUS_COMPLETED;
   int64_t part = n * 37 % 100;
   return part < 80   ? DURO_STATUS_COMPLETED
          : part < 85 ? DURO_STATUS_FAILED
          : part < 90 ? DURO_STATUS_CANCELLED
                      : DURO_STATUS_RUNNING;
 }
+
+// Each step is scheduled and completed.
+static void add_steps(fill *f, duro_buf *b, int64_t at_ms) {
+  for (int64_t k = 0; k < f->steps; k++) {
+    duro_event scheduled = {.id = 2 + 2 * k,
+                            .kind = DURO_EVENT_ACTIVITY_SCHEDULED,
+                            .at_ms = at_ms,
+                            .name = DURO_STR("noop"),
+                            .input = text(f, "%lld", (long long)k + 1)};
+    duro_event completed = {.id = 3 + 2 * k,
+                            .kind = DURO_EVENT_ACTIVITY_COMPLETED,
+                            .at_ms = at_ms,
+                            .source = scheduled.id,
+                            .output = scheduled.input};
+    duro_buf_add_char(b, ',');
+    duro_event_encode(b, &scheduled, at_ms);
+    duro_buf_add_char(b, ',');
+    duro_event_encode(b, &completed, at_ms);
+  }
+}
+
+static int64_t event_count(const fill *f) { return f->steps > 0 ? 2 + 2 * f->steps : 2; }
 
 static duro_str events_of(fill *f, const duro_instance_row *row, int64_t n) {
   duro_buf b = {0};
@@ -54,9 +84,12 @@ static duro_str events_of(fill *f, const duro_instance_row *row, int64_t n) {
       .at_ms = row->created_at_ms,
       .name = row->name,
       .version = row->version,
-      .input = text(f, "{\"customer\":{\"id\":%lld,\"name\":\"somebody\"}}", (long long)n),
+      .input = f->sleeping ? DURO_STR("4102444800")
+               : f->steps >= 0
+                   ? text(f, "%lld", (long long)f->steps)
+                   : text(f, "{\"customer\":{\"id\":%lld,\"name\":\"somebody\"}}", (long long)n),
       .run_id = row->run_id};
-  duro_event last = {.id = 2, .at_ms = row->created_at_ms};
+  duro_event last = {.id = event_count(f), .at_ms = row->created_at_ms};
   last.kind = row->status == DURO_STATUS_COMPLETED   ? DURO_EVENT_ORCHESTRATION_COMPLETED
               : row->status == DURO_STATUS_FAILED    ? DURO_EVENT_ORCHESTRATION_FAILED
               : row->status == DURO_STATUS_CANCELLED ? DURO_EVENT_ORCHESTRATION_CANCELLED
@@ -68,6 +101,7 @@ static duro_str events_of(fill *f, const duro_instance_row *row, int64_t n) {
   if (last.kind == DURO_EVENT_TIMER_CREATED) last.fire_at_ms = row->wake_at_ms;
   duro_buf_add_char(&b, '[');
   duro_event_encode(&b, &started, 0);
+  add_steps(f, &b, started.at_ms);
   duro_buf_add_char(&b, ',');
   duro_event_encode(&b, &last, started.at_ms);
   duro_buf_add_char(&b, ']');
@@ -79,14 +113,16 @@ static duro_str events_of(fill *f, const duro_instance_row *row, int64_t n) {
 static void add(fill *f, int64_t n, int64_t at_ms) {
   duro_batch *b = &f->batch;
   duro_instance_row *row = &f->inserts[b->insert_count++];
-  bool waits = n * 37 % 100 < 96;
+  bool mixed = !f->sleeping && f->steps < 0, waits = mixed && n * 37 % 100 < 96;
   *row = (duro_instance_row){
       .key = b->last_key = duro_key_next(b->last_key, at_ms, false),
       .id = text(f, "i-%08lld", (long long)n),
       .run_id = text(f, "%032llx", (long long)n),
-      .name = duro_str_from(names[n % 5]),
+      .name = f->sleeping     ? DURO_STR("sleeper")
+              : f->steps >= 0 ? DURO_STR("steps")
+                              : duro_str_from(names[n % 5]),
       .version = DURO_STR("1.0.0"),
-      .status = status_of(n),
+      .status = status_of(f, n),
       .created_at_ms = at_ms,
       .updated_at_ms = at_ms,
       .execution_id = 1,
@@ -94,9 +130,9 @@ static void add(fill *f, int64_t n, int64_t at_ms) {
       .wake_at_ms = DURO_NEVER,
       .waiting_on = DURO_STR("[]"),
   };
-  if (n % 10 == 1)
+  if (mixed && n % 10 == 1)
     row->attributes = text(f, "{\"region\":\"eu\",\"customer\":%lld}", (long long)n % 1000);
-  if (n % 10 == 2 && f->first_key) {
+  if (mixed && n % 10 == 2 && f->first_key) {
     row->parent_key = f->first_key;
     row->parent_id = DURO_STR("i-00000000");
     row->parent_event_id = 2;
@@ -109,14 +145,13 @@ static void add(fill *f, int64_t n, int64_t at_ms) {
   if (row->status == DURO_STATUS_CANCELLED)
     row->error = DURO_STR("{\"code\":\"cancelled\",\"message\":\"no need\"}");
   if (row->status != DURO_STATUS_RUNNING) row->completed_at_ms = at_ms;
-  if (row->status == DURO_STATUS_RUNNING && !waits)
-    row->wake_at_ms = INT64_C(4102444800000); // 2100
+  if (row->status == DURO_STATUS_RUNNING && !waits) row->wake_at_ms = FAR_AHEAD_MS;
   duro_turn_row *turn = &f->turns[b->turn_count++];
   *turn = (duro_turn_row){.seq = ++b->last_seq,
                           .instance_key = row->key,
                           .execution_id = 1,
                           .first_event_id = 1,
-                          .event_count = 2,
+                          .event_count = event_count(f),
                           .status = row->status,
                           .wake_at_ms = row->wake_at_ms,
                           .waiting_on = row->waiting_on,
@@ -161,6 +196,9 @@ int main(int count, char **arguments) {
              held;
   fill *f = calloc(1, sizeof *f);
   if (!f) return 1;
+  const char *kind = count > 3 ? arguments[3] : "mixed";
+  f->sleeping = strcmp(kind, "sleeping") == 0;
+  f->steps = f->sleeping || strcmp(kind, "mixed") == 0 ? -1 : atoll(kind);
   check(duro_store_sqlite.open(&options, &f->store, &err), err);
   check(duro_store_sqlite.acquire(f->store, &wanted, true, now_ms, &arena, &held, &err), err);
   check(duro_store_sqlite.marks(f->store, &arena, &marks, &err), err);

@@ -89,7 +89,7 @@ describe("the list of instances", function()
     assert.equal(4, #lines)
     assert.matches("^instance_id  orchestration  status ", lines[1])
     assert.matches("^a            order.eu       running ", lines[4])
-    assert.matches("^order.us 'b' is failed since .*: broken: the belt is broken$", tostring(list[2]))
+    assert.matches("^order.us 'b' failed .* ago: broken: the belt is broken$", tostring(list[2]))
   end)
 
   it("refuses an unknown filter and a wrong one", function()

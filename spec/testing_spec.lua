@@ -167,7 +167,7 @@ describe("duro.testing.runtime", function()
     assert.error_matches(function() t:assert_completed("nobody") end, "there is no instance 'nobody'")
     t:orchestration("fails", function() error("no luck") end)
     t:run("fails", nil, { id = "f" })
-    assert.error_matches(function() t:assert_completed("f") end, "expected it completed, but instance 'f' is failed")
+    assert.error_matches(function() t:assert_completed("f") end, "expected it completed, but instance 'f' has failed")
   end)
 
   it("takes the options of duro.open", function()

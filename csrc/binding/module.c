@@ -21,6 +21,7 @@
 //                                is done, the (real) time is over or the activity is cancelled, and gives
 //                                true: ask request:done(); elsewhere false at once: the caller drives step
 //   core.replay, core.json_fields   whether a function fits a history: replay.c
+//   core.terminal_columns(), terminal_lines, terminal_restore, terminal_wait, terminal_read   terminal.c
 //   core.uuid7([ms])             a time-ordered UUID
 //   core.wall_ms(), core.monotonic_ms()
 //   core.error_metatable         of error tables; errors.lua completes it
@@ -304,6 +305,7 @@ int luaopen_duro_core(lua_State *L) {
   duro__host_functions(L, h, functions);
   push_values(L, h);
   duro__replay_init(L, h);
+  duro__terminal_init(L, h);
   duro__error_init(L, h);
   duro__callbacks_init(L, h);
   duro__codec_init(L, h);

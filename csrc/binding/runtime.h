@@ -81,6 +81,9 @@ void duro__codec_init(lua_State *L, duro__host *h);
 // --- replay.c ---
 void duro__replay_init(lua_State *L, duro__host *h); // core.replay, core.json_fields
 
+// --- terminal.c ---
+void duro__terminal_init(lua_State *L, duro__host *h); // core.terminal_*
+
 // --- request.c ---
 void duro__request_init(lua_State *L, duro__host *h);
 int duro__request_call(lua_State *L); // rt:call

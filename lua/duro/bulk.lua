@@ -31,9 +31,8 @@ calls.define(methods, {
   }),
   waits = true,
   result = function(answer)
-    for _, row in ipairs(answer.completed) do rows.status(row) end
     answer.timed_out = false
-    return rows.counts(answer)
+    return rows.waited(answer)
   end,
   on_timeout = function(runtime, values)
     local list, err = runtime:bulk_status(values.instances)
@@ -43,7 +42,7 @@ calls.define(methods, {
       local ended = rows.FINAL[row.status]
       table.insert(ended and answer.completed or answer.pending, ended and row or row.instance_id)
     end
-    return rows.counts(answer)
+    return rows.waited(answer)
   end,
   returns = "{completed={ {instance_id, status, output?, error?} }, pending={ids}, timed_out=}",
   doc = "Waits until all, or one, of several instances have ended.",
@@ -70,17 +69,12 @@ local function with_choice(name, ...)
 end
 
 
-local function outcomes(answer)
-  return rows.outcomes(answer)
-end
-
-
 local function define(name, participle, doc, ...)
   calls.define(methods, {
     name,
     options = with_choice(name, ...),
     args = listing.check_filter,
-    result = outcomes,
+    result = rows.outcomes,
     returns = ("{%s_instances={ids}, failed_instances={ {instance_id, error} }, total_matched}"):format(participle),
     doc = doc,
   })
@@ -111,7 +105,7 @@ calls.define(methods, {
   "retry_failed",
   options = with_choice("retry_failed", REASON),
   args = only_failed_roots,
-  result = outcomes,
+  result = rows.outcomes,
   returns = "{retried_instances={ids}, failed_instances={ {instance_id, error} }, total_matched}",
   doc = "Failed instances go on from the step that failed them: it runs again. Roots only, and no caught failures.",
 })
@@ -122,7 +116,7 @@ calls.define(methods, {
     { "event_name", "name", required = true, doc = "the event's name" },
     { "event_data", "any", doc = "its data" }),
   args = listing.check_filter,
-  result = outcomes,
+  result = rows.outcomes,
   returns = "{delivered_instances, failed_instances, no_subscription_instances, total_matched}",
   doc = "Raises an event in many; those where nobody waits for it yet keep it in their mailboxes.",
 })

@@ -80,6 +80,7 @@ calls.define(methods, {
     end
     return all
   end,
+  result = rows.of "ids",
   returns = "array of ids",
   doc = "Starts several in one transaction, all or none: { {name=, input=, id=, ...}, ... }.",
 })

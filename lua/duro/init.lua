@@ -62,13 +62,15 @@ end
 
 
 -- Parts that few programs need are loaded when they are first used.
-local PARTS = { testing = "duro.testing", help = "duro.help" }
+local PARTS = { testing = { "duro.testing" }, help = { "duro.help" }, show = { "duro.show", "text" },
+  repl = { "duro.repl", "run" } }
 
 
 return setmetatable(duro, {
   __index = function(_, key)
     if not PARTS[key] then return nil end
-    local part = require(PARTS[key])
+    local part = require(PARTS[key][1])
+    if PARTS[key][2] then part = part[PARTS[key][2]] end
     rawset(duro, key, part)
     return part
   end,

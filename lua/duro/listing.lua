@@ -125,10 +125,7 @@ calls.define(methods, {
     { "with_total", "boolean", default = false, doc = "total_count too: costs a scan" },
   }),
   args = listing.check_filter,
-  result = function(answer)
-    rows.instances(answer.instances)
-    return rows.page(answer)
-  end,
+  result = rows.page,
   returns = "{instances, next_page_token?, total_count?}",
   doc = "One page of those that match; stable while others are started.",
 })

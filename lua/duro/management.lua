@@ -40,7 +40,7 @@ calls.define(methods, {
 calls.define(methods, {
   "statistics",
   params = { ID },
-  result = rows.counts,
+  result = rows.of "statistics",
   returns = "{total_activities_scheduled, ..., turns, replays}",
   doc = "What an instance has done so far, in numbers.",
 })
@@ -86,10 +86,7 @@ calls.define(methods, {
     { "page_size", "integer", default = 1000, min = 1, max = 10000, doc = "events in one answer" },
     { "page_token", "string", doc = "next_page_token of the page before" },
   }),
-  result = function(answer)
-    answer.events = rows.events(answer.events)
-    return answer
-  end,
+  result = rows.history,
   returns = "{events, next_page_token?}",
   doc = "What has happened to an instance: {event_id, kind, timestamp, name?, source_event_id?, ...}.",
 })
@@ -97,6 +94,7 @@ calls.define(methods, {
 calls.define(methods, {
   "list_executions",
   params = { ID },
+  result = rows.of "executions",
   returns = "array of execution ids",
   doc = "The executions of an instance, from 1: each continue-as-new is another one.",
 })
@@ -104,6 +102,7 @@ calls.define(methods, {
 calls.define(methods, {
   "descriptor",
   params = { ID },
+  result = rows.of "descriptor",
   returns = "{name, version, parent_instance?, parent_id?}",
   doc = "Which code an instance runs, and whose child it is.",
 })

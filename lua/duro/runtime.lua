@@ -13,6 +13,7 @@ local options = require "duro.options"
 local registry = require "duro.registry"
 local replay = require "duro.replay"
 local request = require "duro.request"
+local rows = require "duro.rows"
 
 local runtime = {}
 
@@ -230,9 +231,12 @@ function Runtime:activity(name, opts, fn)
 end
 
 
+local mark_registered = rows.of "registered"
+
+
 --- {orchestrations={ {name, versions} }, activities={names}} of this process.
 function Runtime:registered()
-  return self.registry:list()
+  return mark_registered(self.registry:list())
 end
 
 

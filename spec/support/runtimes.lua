@@ -11,6 +11,8 @@ local duro = require "duro"
 
 local runtimes = {}
 
+require("duro.show").settings.width = 0 -- results print whole, on a terminal too
+
 local opened, paths = {}, {}
 
 

@@ -120,6 +120,17 @@ function duro.set_default(rt) end
 ---@return T
 function duro.array(t) end
 
+---@class duro.ShowOptions
+---@field width? integer columns to cut tables to; 0: never; default: the terminal's, and never where there is none
+---@field times? "relative"|"absolute" default "relative": "3 min ago"
+
+---The text of any value as a person reads it: results as they print, other tables as Lua would write them.
+---context: anywhere but inside an orchestration.
+---@param value any
+---@param options? duro.ShowOptions
+---@return string?, duro.Error?
+function duro.show(value, options) end
+
 ---A text about everything, or about one call. context: anywhere.
 ---@param name? string
 ---@return string

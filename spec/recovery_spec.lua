@@ -442,4 +442,17 @@ describe("a file that is opened again", function()
     assert(rt:advance(61))
     for i = 1, 50 do assert.equal(1000 + i, rt:wait("w" .. i, 10)) end
   end)
+
+  it("keeps near that number also while many are started at once", function()
+    local rt = runtimes.open { path = path, max_live_instances = 100 }
+    rt:orchestration("sleeps", function(ctx) ctx:sleep("1h") end)
+    local most = 0
+    for _ = 1, 16 do
+      local starts = {}
+      for i = 1, 1000 do starts[i] = { name = "sleeps" } end
+      assert(rt:start_many(starts))
+      most = math.max(most, rt:runtime_metrics().live_instances)
+    end
+    assert.is_true(most < 8000, "live: " .. most)
+  end)
 end)

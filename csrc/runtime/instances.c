@@ -32,11 +32,6 @@ static void lru_add(duro_runtime *rt, duro__instance *i) {
   end->lru_prev = i;
 }
 
-void duro__instance_touch(duro_runtime *rt, duro__instance *i) {
-  lru_remove(i);
-  if (!i->ready && !i->gone) lru_add(rt, i);
-}
-
 void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
   if (i->ready || i->gone) return;
   i->ready = true;
@@ -164,9 +159,27 @@ void duro__instances_free(duro_runtime *rt) {
 
 // --- Eviction ---
 
-static bool evictable(const duro_runtime *rt, const duro__instance *i) {
+// Nothing of it is under way, and nothing waits to be done.
+static bool idle(const duro__instance *i) {
   return !i->batches && !i->jobs && !i->ready && !i->needs_insert && !i->gone && !i->waits_commit &&
-         (!i->inbox_head || i->inbox_count == i->parked_count) && i->last_seq <= rt->folded_seq;
+         (!i->inbox_head || i->inbox_count == i->parked_count);
+}
+
+static bool folded(const duro_runtime *rt, const duro__instance *i) {
+  return i->last_seq <= rt->folded_seq;
+}
+
+void duro__instance_touch(duro_runtime *rt, duro__instance *i) {
+  lru_remove(i);
+  if (i->ready || i->gone) return;
+  lru_add(rt, i);
+  if (i->exec && idle(i)) duro__exec_trim(i->exec); // it may sleep for years
+}
+
+bool duro__evict_waits(const duro_runtime *rt) {
+  const duro__instance *i = rt->lru.lru_next;
+  return rt->live_count > (size_t)rt->options.max_live_instances && i != &rt->lru && idle(i) &&
+         !folded(rt, i);
 }
 
 void duro__evict(duro_runtime *rt) {
@@ -175,11 +188,12 @@ void duro__evict(duro_runtime *rt) {
   while (rt->live_count > limit && looks < EVICT_LOOKS) {
     duro__instance *i = rt->lru.lru_next;
     if (i == &rt->lru) return;
-    if (!evictable(rt, i)) {
+    if (!idle(i)) {
       looks++;
       duro__instance_touch(rt, i);
       continue;
     }
+    if (!folded(rt, i)) return; // then the younger ones are not folded either
     if (i->due_ms < rt->next_sweep_ms) rt->next_sweep_ms = i->due_ms;
     duro__instance_drop(rt, i);
   }

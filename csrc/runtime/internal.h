@@ -389,6 +389,7 @@ void duro__instance_drop(duro_runtime *rt,
                          duro__instance *i); // out of memory; must have nothing in flight
 void duro__instance_touch(duro_runtime *rt, duro__instance *i); // used: to the young end
 void duro__evict(duro_runtime *rt);                             // over max_live_instances
+bool duro__evict_waits(const duro_runtime *rt); // ... and what should go is only to be folded first
 duro_code duro__instance_build(duro_runtime *rt, duro__instance *i,
                                duro_error **err); // its exec, by replay
 // Drops the coroutine (not the instance), so that the next turn replays.

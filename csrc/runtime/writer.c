@@ -9,6 +9,7 @@
 #define FOLD_EVERY_NS                                                                              \
   UINT64_C(1000000000)                // a reader elsewhere sees the projection at most this late
 #define FOLD_ROWS               25000 // measured: large strides in key order pay
+#define FOLD_ROWS_FOR_ROOM      5000  // ... but memory is to stay near max_live_instances
 #define WAL_ROWS_PER_CHECKPOINT 20000
 
 static void worker_main(void *argument) {
@@ -228,7 +229,8 @@ static void fold_start(duro_runtime *rt) {
 
 void duro__fold_turn(duro_runtime *rt) {
   if (rt->role != DURO_ROLE_RUNTIME || rt->folding || rt->fault || everything_folded(rt)) return;
-  bool many = rt->committed_seq - rt->folded_seq >= FOLD_ROWS;
+  int64_t rows = rt->committed_seq - rt->folded_seq;
+  bool many = rows >= FOLD_ROWS || (rows >= FOLD_ROWS_FOR_ROOM && duro__evict_waits(rt));
   if (many || duro_clock_monotonic_ns() - rt->last_fold_ns >= FOLD_EVERY_NS) fold_start(rt);
 }
 

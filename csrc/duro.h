@@ -87,6 +87,9 @@ typedef struct duro_host {
 } duro_host;
 
 duro_options duro_options_default(void);
+// The stores of this build, for duro_options.store: "sqlite"; "memory", the reference, which is gone with
+// its runtime; "basic", which is that without its optional verbs. NULL: there is none of that name.
+const struct duro_store_ops *duro_store_named(const char *name);
 // Errors: busy (names the owner's pid and host), storage, corrupt, invalid_argument.
 duro_code duro_open(const duro_options *options, const duro_host *host, duro_runtime **out,
                     duro_error **err);

@@ -277,6 +277,8 @@ typedef struct duro_store_ops {
 } duro_store_ops;
 
 extern const duro_store_ops duro_store_sqlite;
-extern const duro_store_ops duro_store_memory;
+extern const duro_store_ops
+    duro_store_memory; // the reference: what this contract says, as plain arrays
+extern const duro_store_ops duro_store_basic; // the same without any verb that "may" be there
 
 #endif

@@ -21,6 +21,29 @@ describe("pruning", function()
   end)
   after_each(runtimes.clean)
 
+  it("needs to know what to keep, and a filter that is one", function()
+    local r, err = rt:prune {}
+    assert.is_nil(r)
+    assert.equal("invalid_argument", err.code)
+    r, err = rt:prune { keep_last = 1, filter = { status = "runing" } }
+    assert.is_nil(r)
+    assert.equal("invalid_argument", err.code)
+    assert.error_matches(function() rt:prune { keep = 1 } end, "unknown option 'keep'")
+  end)
+
+  if runtimes.store == "basic" then
+    it("is unsupported by a store that cannot", function()
+      local r, err = rt:prune { keep_last = 2 }
+      assert.is_nil(r)
+      assert.equal("unsupported: the store 'basic' has no verb 'prune'", tostring(err))
+      r, err = rt:prune_executions("r1", { keep_last = 1 })
+      assert.is_nil(r)
+      assert.equal("unsupported", err.code)
+      assert.same({ 1, 2, 3, 4 }, rt:list_executions("r1"))
+    end)
+    return
+  end
+
   it("keeps the last executions of each", function()
     local r = assert(rt:prune { keep_last = 2 })
     assert.same({ 4, 3 * 2 + 1 }, { r.instances_pruned, r.executions_deleted })
@@ -46,15 +69,5 @@ describe("pruning", function()
     assert(rt:run_until_idle(10))
     local r = assert(rt:prune { keep_last = 1, filter = { name = "other" } })
     assert.same({ 451, 452 }, { r.instances_pruned, r.executions_deleted })
-  end)
-
-  it("needs to know what to keep, and a filter that is one", function()
-    local r, err = rt:prune {}
-    assert.is_nil(r)
-    assert.equal("invalid_argument", err.code)
-    r, err = rt:prune { keep_last = 1, filter = { status = "runing" } }
-    assert.is_nil(r)
-    assert.equal("invalid_argument", err.code)
-    assert.error_matches(function() rt:prune { keep = 1 } end, "unknown option 'keep'")
   end)
 end)

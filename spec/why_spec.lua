@@ -118,6 +118,11 @@ describe("why an instance does nothing", function()
   it("is a queue that nobody serves", function()
     begun(function(ctx) ctx:activity("render", nil, { queue = "gpu" }) end)
     local state, reason, suggestion = why()
+    if runtimes.store == "basic" then
+      assert.equal("finished", state)
+      assert.matches("this store has no task queues", reason, 1, true)
+      return
+    end
     assert.equal("unserved_queue", state)
     assert.equal("activity 'render' waits in queue 'gpu', which nobody serves", reason)
     assert.matches("queues={'gpu'}", suggestion, 1, true)

@@ -62,6 +62,7 @@ void duro__options_read(lua_State *L, int index, duro_options *o, duro_str **que
   if (is(role, "worker")) o->role = DURO_ROLE_WORKER;
   const char *durability = text_field(L, index, "durability");
   if (durability) o->full_durability = is(durability, "full");
+  o->store = duro_store_named(text_field(L, index, "store"));
   o->virtual_clock = is(text_field(L, index, "clock"), "virtual");
   o->vm = DURO_LUAJIT ? DURO_VM_LUAJIT : DURO_VM_LUA54;
   for (size_t i = 0; i < COUNT(integers); i++) {

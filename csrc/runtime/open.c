@@ -34,6 +34,15 @@ duro_options duro_options_default(void) {
   };
 }
 
+const duro_store_ops *duro_store_named(const char *name) {
+  const duro_store_ops *const stores[] = {&duro_store_sqlite, &duro_store_memory,
+                                          &duro_store_basic};
+  for (size_t k = 0; k < sizeof stores / sizeof *stores; k++) {
+    if (name && strcmp(name, stores[k]->type) == 0) return stores[k];
+  }
+  return NULL;
+}
+
 static duro_code check_queues(const duro_options *o, duro_error **err) {
   char why[128];
   if (o->role == DURO_ROLE_WORKER && !o->queue_count) {

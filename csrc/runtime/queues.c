@@ -136,7 +136,12 @@ static int64_t free_from_ms(const duro_runtime *rt, const duro__open *o) {
   return rt->options.virtual_clock ? DURO_NEVER : o->fire_at_ms;
 }
 
+static bool has_queues(const duro_runtime *rt) {
+  return duro__store_has(rt->store, DURO__VERB_claim_jobs);
+}
+
 static void add_row(duro_runtime *rt, duro__batch *b, duro__instance *i, duro__open *o) {
+  if (!has_queues(rt)) return; // duro__queue_start refuses it
   duro__job_ref *ref = ref_add(queued_of(i), ++rt->last_job_id, i->execution_id, o->id, o->attempt);
   if (!ref) {
     b->poisoned = true;
@@ -193,7 +198,23 @@ void duro__queues_turn(duro_runtime *rt, duro__batch *b, duro__instance *i,
 
 // --- After the commit, and when a retry is due ---
 
+// Nobody could ever take it, so it fails at once.
+static void refuse(duro_runtime *rt, duro__instance *i, const duro__open *o) {
+  duro_event failed = {.kind = DURO_EVENT_ACTIVITY_FAILED, .source = o->id, .attempt = o->attempt};
+  failed.error = DURO_STR("{\"code\":\"unsupported\",\"message\":\"this store has no task queues\","
+                          "\"retryable\":false}");
+  duro_message *m = duro_message_new(i->key, i->execution_id, &failed);
+  if (m)
+    duro__deliver(rt, i, m);
+  else
+    duro__memory_out(rt, i);
+}
+
 void duro__queue_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
+  if (!has_queues(rt)) {
+    refuse(rt, i, o);
+    return;
+  }
   duro__job_ref *ref = o->runtime;
   duro__batch *b = ref ? duro__batch_open(rt) : NULL;
   if (!b) return;

@@ -31,7 +31,7 @@ static void start_jobs(duro_runtime *rt, duro__instance *i) {
   int64_t task = 0; // a job that was lost too often stalls the instance, and takes its exec away
   for (duro__open *o; i->exec && (o = duro__exec_open_next(i->exec, task));) {
     task = o->id;
-    if (o->kind != DURO__OPEN_ACTIVITY || o->runtime || o->queue.p) continue;
+    if (o->kind != DURO__OPEN_ACTIVITY || o->runtime) continue;
     if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
     if (!has_result(i, o)) duro__job_start(rt, i, o);
   }

@@ -22,6 +22,8 @@ local SLICE_MS = request.SLICE_MS
 local DEBUG = options.spec("open.debug", {
   { "replay_every_turn", "boolean", default = false, doc = "drop every coroutine after its turn" },
   { "job_lease", "duration", doc = "how long a worker that died still holds its jobs (10s)" },
+  { "store", "string", one_of = { "sqlite", "memory", "basic" },
+    doc = '"memory": the reference store, "basic": without its optional verbs; both for path = ":memory:"' },
 })
 
 local MANAGEMENT = options.spec("open.management", {
@@ -100,6 +102,9 @@ local function core_options(given)
       for name, value in pairs(nested) do values[name] = value end
       values[key] = nil
     end
+  end
+  if values.store and values.path ~= ":memory:" then
+    return nil, errors.new("invalid_argument", "debug.store needs path = \":memory:\"")
   end
   if values.codec then
     values.codec, err = options.check(CODEC, values.codec)

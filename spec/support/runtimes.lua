@@ -16,10 +16,19 @@ require("duro.show").settings.width = 0 -- results print whole, on a terminal to
 local opened, paths = {}, {}
 
 
+-- "memory" or "basic" (debug.store) while spec/stores_spec.lua runs other specs on these.
+runtimes.store = nil
+
+
 --- A runtime in memory with the virtual clock, or as `options` say otherwise.
 function runtimes.open(options)
   local all = { path = ":memory:", clock = "virtual", durability = "normal" }
   for key, value in pairs(options or {}) do all[key] = value end
+  if runtimes.store and all.path == ":memory:" then
+    local debug = { store = runtimes.store }
+    for key, value in pairs(all.debug or {}) do debug[key] = value end
+    all.debug = debug
+  end
   local rt = assert(duro.open(all))
   opened[#opened + 1] = rt
   return rt

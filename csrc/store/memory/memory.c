@@ -256,38 +256,28 @@ static duro_code note(duro_store *s, int64_t epoch, duro_str figures, duro_error
   return duro__memory_finish(s, code);
 }
 
+#define VERBS_EACH_STORE_NEEDS                                                                     \
+  .version = DURO_STORE_VERSION, .open = open_store, .close = close_store, .marks = marks,         \
+  .acquire = acquire, .renew = renew, .release = release, .lease = lease,                          \
+  .commit = duro__memory_commit, .fold = duro__memory_fold, .load = duro__memory_load,             \
+  .due = duro__memory_due, .messages = duro__memory_messages, .post = duro__memory_post,           \
+  .requests = duro__memory_requests, .answer = duro__memory_answer, .forget = duro__memory_forget, \
+  .data_version = duro__memory_data_version, .get = duro__memory_get,                              \
+  .get_by_key = duro__memory_get_by_key, .list = duro__memory_list,                                \
+  .history = duro__memory_history, .executions = duro__memory_executions
+
 const duro_store_ops duro_store_memory = {
-    .version = DURO_STORE_VERSION,
+    VERBS_EACH_STORE_NEEDS,
     .type = "memory",
-    .open = open_store,
-    .close = close_store,
-    .marks = marks,
-    .acquire = acquire,
-    .renew = renew,
-    .release = release,
-    .lease = lease,
-    .commit = duro__memory_commit,
-    .fold = duro__memory_fold,
-    .load = duro__memory_load,
-    .due = duro__memory_due,
-    .messages = duro__memory_messages,
-    .post = duro__memory_post,
-    .requests = duro__memory_requests,
-    .answer = duro__memory_answer,
-    .forget = duro__memory_forget,
-    .data_version = duro__memory_data_version,
     .claim_jobs = duro__memory_claim_jobs,
     .renew_jobs = duro__memory_renew_jobs,
     .finish_job = duro__memory_finish_job,
     .jobs = duro__memory_jobs,
     .queue_state = duro__memory_queue_state,
-    .get = duro__memory_get,
-    .get_by_key = duro__memory_get_by_key,
-    .list = duro__memory_list,
-    .history = duro__memory_history,
-    .executions = duro__memory_executions,
     .changes = duro__memory_changes,
     .owner_figures = owner_figures,
     .note = note,
     .prune = duro__memory_prune,
 };
+
+const duro_store_ops duro_store_basic = {VERBS_EACH_STORE_NEEDS, .type = "basic"};

@@ -92,6 +92,7 @@ function duro.activity(name, fn) end
 ---@class duro.DebugOptions
 ---@field replay_every_turn? boolean drop every coroutine after its turn
 ---@field job_lease? duro.Duration how long a worker that died still holds its jobs (10s)
+---@field store? "sqlite"|"memory"|"basic" "memory": the reference store; "basic": without its optional verbs
 
 ---@class duro.ManagementOptions
 ---@field enable_metrics? boolean default true

@@ -29,7 +29,7 @@
 #define OPEN_RETRY_MS       10         // pause between attempts to open a file others are opening
 #define OPEN_RETRIES        500        // together as long as BUSY_WAIT_MS
 #define WRITE_CACHE_KIB     32768      // holds the pages of a fold of 25 000 rows without spilling
-#define READ_CACHE_KIB      4096       // a list of 1000 rows
+#define READ_CACHE_KIB      12288      // bulk_status of 1000 ids in a large file: 2000 pages
 #define MAX_IDLE_READERS    8          // loop, reader and a few host threads; more are closed again
 #define MAX_LOG_BYTES       (INT64_C(64) << 20) // a write-ahead log beyond this is made to begin anew
 #define RESTART_LOG_WAIT_MS 200                 // how long that waits for readers in the log
@@ -40,10 +40,11 @@
 #define FEED_PAGE_BYTES     ((size_t)4 << 20) // a page of the feed ends with the row that reaches it
 #define KEEP_BUFFER_BYTES   ((size_t)16 << 20) // scratch beyond this is given back after use
 #define ANSWER_KEEP_MS      INT64_C(86400000)  // answers nobody fetched: their client is long gone
-#define LIST_CACHE_SIZE     48         // prepared list shapes per connection; people use a handful
-#define LIST_MAX_ARMS       64         // ranges merged in one list (SQLite allows 500)
-#define LIST_PROBE_ROWS     10000      // a filter with fewer matches is read whole and sorted
-#define LIST_WALK_STEPS     4000000    // VM steps (some 50 ms) of a walk before sorting instead
+#define LIST_CACHE_SIZE     48      // prepared list shapes per connection; people use a handful
+#define LIST_MAX_ARMS       64      // ranges merged in one list (SQLite allows 500)
+#define LIST_PROBE_ROWS     10000   // a filter with fewer matches is read whole and sorted
+#define LIST_WALK_STEPS     4000000 // VM steps (some 50 ms) of a walk before sorting instead
+#define LIST_QUICK_SHARE    5       // a first try with that part of both: most lists need no more
 #define TAIL_BITS           (1u << 18) // 25 000 rows fill a tenth of it
 
 // --- Connections ---

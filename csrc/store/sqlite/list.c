@@ -8,6 +8,8 @@
 //  - else, when all have more, from one that gives the order, or else by walking the index of the
 //    order and checking each row. Many matches are soon found that way, unless they all lie far
 //    away: so the walk has a budget, and when that is used up they are sorted after all.
+// This is tried with small numbers first (LIST_QUICK_SHARE), because to read and sort a few thousand rows
+// costs more than to walk to the first hundred of them, if they are near.
 // So no list reads every instance because of its order. Pages are continued by value, never by
 // offset.
 #include "store/sqlite/list.h"
@@ -271,18 +273,18 @@ static duro_code count_source(list_plan *plan, const list_source *source, int64_
   return code;
 }
 
-// The smallest source. *count: its rows, or list_probe_rows when all have as many or more; then it
-// is one in the order asked for, if there is one.
-static duro_code find_smallest(list_plan *plan, const list_source **out, int64_t *count,
-                               duro_error **err) {
+// The smallest source. *count: its rows, or `most` when all have as many or more; then it is one in the
+// order asked for, if there is one.
+static duro_code find_smallest(list_plan *plan, int64_t most, const list_source **out,
+                               int64_t *count, duro_error **err) {
   *out = NULL;
-  *count = plan->store->list_probe_rows;
+  *count = most;
   for (size_t i = 0; i < plan->source_count; i++) {
     const list_source *source = &plan->sources[i];
     int64_t rows;
     duro_code code = count_source(plan, source, *count, &rows, err);
     if (code != DURO_OK) return code;
-    bool all_large = rows == plan->store->list_probe_rows;
+    bool all_large = rows == most;
     bool better_order = all_large && gives_order(plan, source) && *out && !gives_order(plan, *out);
     if (*out && rows >= *count && !better_order) continue;
     *out = source;
@@ -297,10 +299,8 @@ typedef struct choice {
   list_source second; // when the budget is used up
 } choice;
 
-static duro_code choose(list_plan *plan, choice *out, duro_error **err) {
+static duro_code choose(list_plan *plan, int64_t probe_rows, choice *out, duro_error **err) {
   *out = (choice){0};
-  duro_code code = find_sources(plan, err);
-  if (code != DURO_OK) return code;
   if (plan->source_count == 0) return find_walk(plan, &out->first, err);
   out->first = plan->sources[0];
   if (out->first.kind == BY_IDS) return DURO_OK;
@@ -308,10 +308,10 @@ static duro_code choose(list_plan *plan, choice *out, duro_error **err) {
 
   const list_source *smallest;
   int64_t count;
-  code = find_smallest(plan, &smallest, &count, err);
+  duro_code code = find_smallest(plan, probe_rows, &smallest, &count, err);
   if (code != DURO_OK) return code;
   out->first = *smallest;
-  if (count < plan->store->list_probe_rows || gives_order(plan, smallest)) return DURO_OK;
+  if (count < probe_rows || gives_order(plan, smallest)) return DURO_OK;
   out->second = *smallest;
   out->has_budget = true;
   return find_walk(plan, &out->first, err);
@@ -371,20 +371,35 @@ static duro_code read_page(list_plan *plan, list_source *source, budget *limit, 
   return code;
 }
 
-static duro_code list(list_plan *plan, duro_arena *arena, duro_instance_rows *out,
-                      duro_error **err) {
-  choice chosen;
-  duro_code code = choose(plan, &chosen, err);
-  if (code != DURO_OK) return code;
-  if (!chosen.has_budget) return read_page(plan, &chosen.first, NULL, arena, out, err);
-  budget limit = {.left = plan->store->list_walk_steps / BUDGET_STRIDE};
-  code = read_page(plan, &chosen.first, &limit, arena, out, err);
-  if (!limit.used_up) return code;
-  if (err) { // of the interrupted walk
+// Chooses and reads. *used_up: the walk took more than `steps`, and there is no page.
+static duro_code try_list(list_plan *plan, int64_t probe_rows, int64_t steps, duro_arena *arena,
+                          duro_instance_rows *out, choice *chosen, bool *used_up,
+                          duro_error **err) {
+  budget limit = {.left = steps / BUDGET_STRIDE};
+  duro_code code = choose(plan, probe_rows, chosen, err);
+  if (code == DURO_OK) {
+    code = read_page(plan, &chosen->first, chosen->has_budget ? &limit : NULL, arena, out, err);
+  }
+  *used_up = limit.used_up;
+  if (limit.used_up && err) { // of the interrupted walk
     duro_error_free(*err);
     *err = NULL;
   }
-  return read_page(plan, &chosen.second, NULL, arena, out, err);
+  return code;
+}
+
+static duro_code list(list_plan *plan, duro_arena *arena, duro_instance_rows *out,
+                      duro_error **err) {
+  const duro_store *s = plan->store;
+  choice chosen;
+  bool used_up = false;
+  duro_code code = find_sources(plan, err);
+  if (code != DURO_OK) return code;
+  code = try_list(plan, s->list_probe_rows / LIST_QUICK_SHARE,
+                  s->list_walk_steps / LIST_QUICK_SHARE, arena, out, &chosen, &used_up, err);
+  if (!used_up) return code;
+  code = try_list(plan, s->list_probe_rows, s->list_walk_steps, arena, out, &chosen, &used_up, err);
+  return used_up ? read_page(plan, &chosen.second, NULL, arena, out, err) : code;
 }
 
 // --- Counting ---
@@ -405,7 +420,7 @@ static duro_code choose_for_count(list_plan *plan, list_source *out, duro_error 
   if (plan->source_count == 1 || out->kind == BY_IDS) return DURO_OK;
   const list_source *smallest;
   int64_t count;
-  code = find_smallest(plan, &smallest, &count, err);
+  code = find_smallest(plan, plan->store->list_probe_rows, &smallest, &count, err);
   if (code == DURO_OK) *out = *smallest;
   return code;
 }

@@ -120,6 +120,8 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt);
 // the next duro_step, which tries again what was left undone.
 bool duro_short_of_memory(duro_runtime *rt);
 void duro_wake(duro_runtime *rt); // any thread: makes a waiting duro_step return
+// Whether a process owns the file now: this one or another. For people: it may change at once.
+bool duro_has_owner(duro_runtime *rt);
 // Nothing can move without input from outside or the passing of time.
 bool duro_idle(const duro_runtime *rt);
 

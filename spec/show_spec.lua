@@ -148,11 +148,22 @@ describe("a table", function()
       "a-1          running    an error w...            5",
       "grüße        completed                 漢字   1234",
     }, lines_of(duro.show(list, { width = 50 })))
+    assert.same({
+      "instance_id  status     error",
+      "a-1          running    an er...",
+      "grüße        completed",
+      "(no room for: note, total)",
+    }, lines_of(duro.show(list, { width = 32 })))
     for width = 1, 60 do
       for _, line in ipairs(lines_of(duro.show(list, { width = width }))) do
         assert.is_true(text.width(line) <= width, ("%d: %s"):format(width, line))
       end
     end
+  end)
+
+  it("shows ids as a whole, as long as there is room for one", function()
+    list[1].instance_id = ("x"):rep(36)
+    assert.matches(("x"):rep(36), duro.show(list, { width = 40 }), 1, true)
   end)
 
   it("is never cut where there is no terminal", function()

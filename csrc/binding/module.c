@@ -47,6 +47,7 @@
 //                                    negative: waits for ever; raises inside an orchestration or activity
 //     rt:fd(), rt:next_timeout_ms() (-1: for ever), rt:wake(), rt:idle() -> boolean
 //     rt:now_ms(), rt:next_due_ms() -> integer | nil (nothing is due), rt:set_time(ms) -> true | nil, err
+//     rt:has_owner() -> whether a process owns the file now: this one or another
 //     rt:activities() -> how many run or wait in this process
 //     rt:call(verb, args) -> request | nil, err    csrc/runtime/verbs.h; args: a value; payload paths in
 //                                    errors begin at its members ("input.items[3].cb")

@@ -210,6 +210,13 @@ static int rt_idle(lua_State *L) {
   return 1;
 }
 
+static int rt_has_owner(lua_State *L) {
+  duro__rt *rt = duro__rt_check(L, "has_owner");
+  if (!rt) return 2;
+  lua_pushboolean(L, duro_has_owner(rt->core));
+  return 1;
+}
+
 static int rt_activities(lua_State *L) {
   duro__rt *rt = duro__rt_check(L, "activities");
   if (!rt) return 2;
@@ -377,6 +384,7 @@ static const luaL_Reg methods[] = {
     {"next_timeout_ms", rt_next_timeout_ms},
     {"wake", rt_wake},
     {"idle", rt_idle},
+    {"has_owner", rt_has_owner},
     {"activities", rt_activities},
     {"now_ms", rt_now_ms},
     {"next_due_ms", rt_next_due_ms},

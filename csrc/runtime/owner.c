@@ -236,6 +236,10 @@ bool duro__owner_lives(duro_runtime *rt) {
   return lives;
 }
 
+bool duro_has_owner(duro_runtime *rt) {
+  return rt->role == DURO_ROLE_RUNTIME || duro__owner_lives(rt);
+}
+
 // --- Renewing ---
 
 static void renew_run(duro_runtime *rt, duro__command *c) {

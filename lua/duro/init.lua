@@ -1,6 +1,7 @@
 -- duro: durable execution for Lua. This is what `require "duro"` gives: registration, opening, the
 -- values that payloads need, and every method of a runtime, called on the default one (the one opened
--- last). Requiring it sets no globals and does nothing else.
+-- last). Requiring it sets no globals and does nothing else; only the interpreters' own `-l duro` makes
+-- the global `duro`: lua5.4 does that itself, for LuaJIT it is done here.
 
 local core = require "duro.core"
 local guard = require "duro.guard" -- luacheck: ignore 211 (keeps the plain functions of this moment)
@@ -66,7 +67,7 @@ local PARTS = { testing = { "duro.testing" }, help = { "duro.help" }, show = { "
   repl = { "duro.repl", "run" } }
 
 
-return setmetatable(duro, {
+setmetatable(duro, {
   __index = function(_, key)
     if not PARTS[key] then return nil end
     local part = require(PARTS[key][1])
@@ -75,3 +76,22 @@ return setmetatable(duro, {
     return part
   end,
 })
+
+
+-- Whether the options of the interpreter, which stand before the script, have `-l duro`.
+local function named_by_option()
+  local words = rawget(_G, "arg")
+  if type(words) ~= "table" then return false end
+  local i = -1
+  while words[i] ~= nil do
+    if words[i] == "-lduro" or (words[i] == "-l" and words[i + 1] == "duro") then return true end
+    i = i - 1
+  end
+  return false
+end
+
+
+if core.vm == "luajit" and rawget(_G, "duro") == nil and named_by_option() then rawset(_G, "duro", duro) end
+
+
+return duro

@@ -13,6 +13,24 @@ local request = {}
 request.SLICE_MS = 200
 
 
+--- For a session that somebody sits at: called after each slice of a wait; it may raise to end the wait.
+request.between = nil
+
+--- Whether the loop is being turned, so that a hook of the interpreter leaves it alone.
+request.turning = false
+
+
+--- Turns the loop of `runtime` once, in at most `wait_ms`: the number of turns, or nil, err.
+function request.step(runtime, wait_ms)
+  if not request.between then return runtime.core:step(wait_ms) end
+  request.turning = true
+  local turns, err = runtime.core:step(wait_ms)
+  request.turning = false
+  if request.between then request.between() end
+  return turns, err
+end
+
+
 -- Turns the loop until the question is answered or the deadline (monotonic milliseconds) is over.
 local function drive(runtime, question, deadline)
   while not question:done() do
@@ -21,7 +39,7 @@ local function drive(runtime, question, deadline)
       wait_ms = math.min(wait_ms, deadline - core.monotonic_ms())
       if wait_ms <= 0 then return true end
     end
-    local turns, err = runtime.core:step(runtime.skip_time and 0 or wait_ms)
+    local turns, err = request.step(runtime, runtime.skip_time and 0 or wait_ms)
     if not turns then return nil, err end
     if runtime.skip_time and not question:done() then
       local ok

@@ -257,7 +257,7 @@ end
 function Runtime:run()
   self.stopping = false
   while not self.stopping do
-    local turns, err = self.core:step(SLICE_MS)
+    local turns, err = request.step(self, SLICE_MS)
     if not turns then
       if self.stopping and err.code == "closed" then return true end
       return nil, err
@@ -283,7 +283,7 @@ function Runtime:run_until_idle(timeout)
   local deadline = timeout_ms and core.monotonic_ms() + timeout_ms
   local wait_ms = 0
   while true do
-    local turns, err = self.core:step(wait_ms)
+    local turns, err = request.step(self, wait_ms)
     if not turns then return nil, err end
     if self.core:idle() then return true end
     wait_ms = SLICE_MS

@@ -180,9 +180,13 @@ end
 
 -- --- Tables ---
 
+-- An id has to be readable as a whole: a UUID has that many characters.
+local KEY_WIDTH = 36
+
+
 -- Makes columns narrower until the lines fit: first those whose cells are long texts, then other words, then
--- keys, and last times and numbers.
-local function fit(widths, columns, width)
+-- keys; `whole`: and last times, numbers and everything. False: they do not fit.
+local function fit(widths, columns, width, whole)
   local room = width - 2 * (#widths - 1)
   local sum = 0
   for i, each in ipairs(widths) do
@@ -200,11 +204,27 @@ local function fit(widths, columns, width)
     end
   end
   shrink(12, function(column) return column.long end)
-  shrink(8, function(column) return not column.key and not column.rigid end)
+  shrink(10, function(column) return not column.key and not column.rigid end)
   shrink(6, function(column) return column.long end)
-  shrink(12, function(column) return not column.rigid end)
-  shrink(6, function() return true end)
-  shrink(1, function() return true end)
+  shrink(KEY_WIDTH, function(column) return not column.rigid end)
+  if whole then shrink(1, function() return true end) end
+  return sum <= room
+end
+
+
+-- The columns that a terminal has room for, from the left, with their widths; the titles of the others. The first
+-- one is always shown.
+local function choose(columns, widths, width)
+  local left_out = {}
+  while true do
+    local tried = {}
+    for i, each in ipairs(widths) do tried[i] = each end
+    if fit(tried, columns, width, #columns == 1) or #columns == 1 then return columns, tried, left_out end
+    local last = #columns
+    while last > 2 and columns[last].key do last = last - 1 end
+    table.insert(left_out, 1, table.remove(columns, last).title)
+    table.remove(widths, last)
+  end
 end
 
 
@@ -217,7 +237,8 @@ local function column_of(given)
   if type(given) == "string" then given = { given } end
   local field = given[1]
   local format = given.format or format_of(field)
-  return { field = field, title = given.title or text.safe(field), format = format, key = given.key,
+  return { field = field, title = given.title or text.safe(field), format = format,
+    key = given.key or field == "instance_id",
     rigid = NUMERIC[format],
     long = given.long or format == "value" or format == "error" }
 end
@@ -248,31 +269,33 @@ function Ui:table(given, list, indent)
   for i, each in ipairs(given) do columns[i] = column_of(each) end
   local lines, right = cells_of(columns, list, self)
   if #lines == 0 then return nil end
-  local shown, widths = {}, {}
+  local used, widths, left_out = {}, {}, {}
   for j, column in ipairs(columns) do
-    if column.used then shown[#shown + 1] = j end
-  end
-  local used = {}
-  for k, j in ipairs(shown) do
-    used[k] = columns[j]
-    widths[k] = text.width(columns[j].title)
-    for _, line in ipairs(lines) do widths[k] = math.max(widths[k], text.width(line[j])) end
+    column.at, column.right = j, right[j]
+    if column.used then
+      used[#used + 1] = column
+      widths[#widths + 1] = text.width(column.title)
+      for _, line in ipairs(lines) do widths[#widths] = math.max(widths[#widths], text.width(line[j])) end
+    end
   end
   indent = indent or ""
-  if self.width then fit(widths, used, self.width - #indent) end
+  if self.width and used[1] then used, widths, left_out = choose(used, widths, self.width - #indent) end
   local out = {}
   local function add(get)
     local parts = {}
-    for k, j in ipairs(shown) do
-      local part = get(j)
-      if self.width then part = text.cut(part, widths[k]) end
-      parts[k] = text.pad(part, widths[k], right[j])
+    for i, column in ipairs(used) do
+      local part = get(column)
+      if self.width then part = text.cut(part, widths[i]) end
+      parts[i] = text.pad(part, widths[i], column.right)
     end
     local line = indent .. table.concat(parts, "  "):gsub("%s+$", "")
     out[#out + 1] = self.width and text.cut(line, self.width) or line
   end
-  add(function(j) return columns[j].title end)
-  for _, line in ipairs(lines) do add(function(j) return line[j] end) end
+  add(function(column) return column.title end)
+  for _, line in ipairs(lines) do add(function(column) return line[column.at] end) end
+  if left_out[1] then
+    out[#out + 1] = text.cut(("%s(no room for: %s)"):format(indent, table.concat(left_out, ", ")), self.width)
+  end
   return table.concat(out, "\n")
 end
 

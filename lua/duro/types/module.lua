@@ -132,6 +132,20 @@ function duro.array(t) end
 ---@return string?, duro.Error?
 function duro.show(value, options) end
 
+---@class duro.ReplOptions
+---@field role? "client"|"auto"|"runtime" default "client": looks and manages beside the owner
+---@field codec? duro.Codec as for duro.open
+---@field times? "relative"|"absolute" default "relative"
+
+---A prompt over a file, with ls, get, why, hist, stack, tree, show, rt and help; it turns the loop while it waits
+---for input. Ctrl-C ends what waits, Ctrl-D leaves. Takes an open runtime too, or nothing for the default one.
+---Errors: not_found (there is no such file), and those of duro.open.
+---context: anywhere but inside an orchestration or an activity.
+---@param path_or_runtime? string|duro.Runtime
+---@param options? duro.ReplOptions
+---@return true?, duro.Error?
+function duro.repl(path_or_runtime, options) end
+
 ---A text about everything, or about one call. context: anywhere.
 ---@param name? string
 ---@return string

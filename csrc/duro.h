@@ -69,6 +69,10 @@ typedef struct duro_options {
   const struct duro_store_ops *store; // NULL: by the path (SQLite)
   int64_t max_list_instances, max_bulk_operations, metrics_retention_hours, cache_ttl_ms;
   bool enable_metrics, enable_streaming;
+  // Whether the caller's `viewer` (not 0) may see an instance; NULL: no. On the loop thread, in the middle
+  // of its work: it may not call the runtime.
+  bool (*may_see)(void *user, int64_t viewer, duro_str instance_id);
+  void *may_see_user;
 } duro_options;
 
 // How the host runs code.
@@ -188,6 +192,13 @@ void duro_work_fail(duro_work *work, duro_str error); // as for duro_job_fail
 // Verbs and their arguments: csrc/runtime/verbs.h. The request is done at once for reads that need no
 // commit; else when duro_step has made its effects durable. Never NULL but when memory is out.
 duro_request *duro_call(duro_runtime *rt, duro_str verb, duro_str arguments);
+// The same on somebody's behalf. What `viewer` may not see is left out of lists, totals and trees; all
+// else is the host's to check before it calls. `context` is kept in the audit log.
+typedef struct duro_caller {
+  int64_t viewer;   // 0: sees everything
+  duro_str context; // a JSON object; absent: the process itself
+} duro_caller;
+duro_request *duro_call_as(duro_runtime *rt, duro_caller caller, duro_str verb, duro_str arguments);
 bool duro_request_done(const duro_request *r);
 // After it is done: DURO_OK and the answer's JSON, or the code and a copy of its error.
 duro_code duro_request_result(duro_request *r, duro_str *json, duro_error **err);

@@ -35,7 +35,8 @@ typedef struct duro_store_options {
 // What the file remembers, read once after open and after acquire.
 typedef struct duro_store_marks {
   int64_t last_batch, last_seq, folded_seq, last_key, last_client_key, last_message_id, last_job_id;
-  int64_t latest_ms; // the latest time stored in the file
+  int64_t last_audit_id; // of the newest entry
+  int64_t latest_ms;     // the latest time stored in the file
   int64_t epoch;
   duro_str file_id; // random, made with the file (arena)
 } duro_store_marks;
@@ -268,6 +269,10 @@ typedef struct duro_store_ops {
                         duro_arena *arena, duro_counters *out, duro_error **err);
   duro_code (*stats)(duro_store *s, duro_store_stats *out, duro_error **err);
   duro_code (*owner_figures)(duro_store *s, duro_arena *arena, duro_str *json, duro_error **err);
+  // may (NULL: no audit log is kept; a batch then brings no entries). Entries with an id below `before`
+  // (0 = all), the newest first.
+  duro_code (*audit)(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
+                     duro_audit_row **out, size_t *count, duro_error **err);
   // may, writing. Keeps the owner's figures (as in a batch) outside of one: for the watchdog.
   duro_code (*note)(duro_store *s, int64_t epoch, duro_str owner_figures, duro_error **err);
   // may, writing. Deletes past executions (keep_last counts the current one; completed_before 0 = any).

@@ -307,7 +307,7 @@ describe("a codec", function()
       decode = plain.decode,
     })
     assert.equal(5, runtimes.run(rt, function(_, input) return input end, 5))
-    assert.matches("while the runtime is at work %(in a log or codec function%)", problem)
+    assert.matches("while the runtime is at work %(in a log, codec or access_control function%)", problem)
   end)
 end)
 

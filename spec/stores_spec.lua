@@ -7,6 +7,7 @@ local runtimes = require "spec.support.runtimes"
 
 local SPECS = { "list", "pages", "search", "bulk", "prune", "instance", "history", "why", "at", "management",
   "query", "retry_failed", "client", "suspend", "terminate" }
+local ALSO = { memory = { "access", "audit" }, basic = {} } -- no audit log and no pruning on the basic one
 
 
 -- The file's chunk with the words of busted that this one has.
@@ -24,6 +25,7 @@ for _, store in ipairs { "memory", "basic" } do
     runtimes.store = store -- until teardown: also while the descriptions below are gathered
     teardown(function() runtimes.store = nil end)
     for _, name in ipairs(SPECS) do chunk(name)() end
+    for _, name in ipairs(ALSO[store]) do chunk(name)() end
   end)
 end
 

@@ -8,7 +8,7 @@ require "duro.repl"
 require "duro.show"
 
 
-local FILES = { "module", "client", "management", "orchestration", "activity", "testing" }
+local FILES = { "module", "client", "management", "orchestration", "activity", "testing", "access" }
 
 
 local function path_of(name)
@@ -49,7 +49,9 @@ end
 -- Which class describes which spec.
 local CLASS_OF = {
   orchestration = "duro.OrchestrationOptions", activity = "duro.ActivityOptions", open = "duro.OpenOptions",
-  ["open.codec"] = "duro.Codec", replay = "duro.ReplayOptions", check = "duro.CheckOptions",
+  ["open.codec"] = "duro.Codec", ["open.access_control"] = "duro.AccessControl",
+  with_context = "duro.Context", audit = "duro.AuditOptions",
+  replay = "duro.ReplayOptions", check = "duro.CheckOptions",
   ["open.debug"] = "duro.DebugOptions", ["open.management"] = "duro.ManagementOptions",
   start = "duro.StartOptions", ["start.event"] = "duro.StartEvent", raise_event = "duro.RaiseOptions",
   status = "duro.StatusOptions", delete_instance = "duro.DeleteOptions", prune_executions = "duro.PruneOptions",

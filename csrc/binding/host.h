@@ -44,7 +44,7 @@ typedef struct duro__host {
   int runtime_of;             // the public runtime of a core's handle
   int int64_read, int64_make; // LuaJIT: payload.lua
   // C functions for lua_pcall in callbacks, kept so that pushing them needs no memory.
-  int describe_thrown, make_ref, begin_program, inspect_program, run_log, run_codec;
+  int describe_thrown, make_ref, begin_program, inspect_program, run_log, run_may_see, run_codec;
   const void *null_pointer, *array_mt, *error_mt, *ctx_mt, *task_mt, *actx_mt, *runtime_mt,
       *request_mt, *handle_mt, *kv_pointer;
   char own_source[256]; // "@/usr/share/lua/5.4/duro/": frames from there are ours

@@ -91,6 +91,11 @@ void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options
   rt->log_ref = function_field(L, index, "log");
   rt->executor_ref = function_field(L, index, "executor");
   rt->sleep_ref = function_field(L, index, "sleep");
+  rt->may_see_ref = function_field(L, index, "may_see");
+  if (rt->may_see_ref != LUA_NOREF) {
+    o->may_see = duro__callbacks_may_see;
+    o->may_see_user = rt;
+  }
   if (rt->log_ref != LUA_NOREF) {
     o->log = duro__callbacks_log;
     o->log_user = rt;

@@ -63,14 +63,16 @@ void duro__request_forget_all(duro__rt *rt) {
   }
 }
 
-// rt:call(verb, args) -> request
+// rt:call(verb, args, [viewer], [context]) -> request; viewer and context: duro_caller
 int duro__request_call(lua_State *L) {
   duro__rt *rt = duro__rt_check(L, "call");
   if (!rt) return 2;
   duro__host *h = rt->host;
   duro_str verb;
   verb.p = luaL_checklstring(L, 2, &verb.n);
-  lua_settop(L, 3);
+  duro_caller caller = {.viewer = (int64_t)luaL_optnumber(L, 4, 0)};
+  caller.context.p = luaL_optlstring(L, 5, NULL, &caller.context.n);
+  lua_settop(L, 5);
   duro__lua_request *q = (duro__lua_request *)lua_newuserdata(L, sizeof *q);
   memset(q, 0, sizeof *q);
   duro__host_push(L, h->request_mt_ref);
@@ -94,7 +96,7 @@ int duro__request_call(lua_State *L) {
   duro__aside aside =
       duro__host_aside(h); // it holds the arguments, and a load runs code of orchestrations
   duro__request_bury(rt);
-  q->request = duro_call(rt->core, verb, args);
+  q->request = duro_call_as(rt->core, caller, verb, args);
   duro__host_back(h, &aside);
   duro__rt_leave(rt, entry);
   if (!q->request) return duro__error_return(L, h, DURO_OUT_OF_MEMORY, NULL);

@@ -34,8 +34,8 @@ duro__entry duro__rt_enter(lua_State *L, duro__rt *rt, const char *what) {
   }
   if (rt->in_core) {
     duro__host_blame(L, h,
-                     "rt:%s cannot be called while the runtime is at work (in a log or codec "
-                     "function)",
+                     "rt:%s cannot be called while the runtime is at work (in a log, codec "
+                     "or access_control function)",
                      what);
   }
   luaL_checkstack(L, 20, NULL);
@@ -261,7 +261,8 @@ static int rt_set_time(lua_State *L) {
 // --- Closing ---
 
 static void unref_callbacks(lua_State *L, duro__rt *rt) {
-  int *refs[] = {&rt->log_ref, &rt->encode_ref, &rt->decode_ref, &rt->executor_ref, &rt->sleep_ref};
+  int *refs[] = {&rt->log_ref,      &rt->encode_ref, &rt->decode_ref,
+                 &rt->executor_ref, &rt->sleep_ref,  &rt->may_see_ref};
   for (size_t i = 0; i < sizeof refs / sizeof *refs; i++) {
     luaL_unref(L, LUA_REGISTRYINDEX, *refs[i]);
     *refs[i] = LUA_NOREF;
@@ -341,7 +342,8 @@ int duro__rt_open(lua_State *L) {
   memset(rt, 0, sizeof *rt);
   rt->host = h;
   rt->pid = getpid();
-  rt->log_ref = rt->encode_ref = rt->decode_ref = rt->executor_ref = rt->sleep_ref = LUA_NOREF;
+  rt->log_ref = rt->encode_ref = rt->decode_ref = rt->executor_ref = rt->sleep_ref =
+      rt->may_see_ref = LUA_NOREF;
   duro__host_push(L, h->runtime_mt_ref);
   lua_setmetatable(L, -2);
   duro__host_push(L, h->runtimes_ref);

@@ -32,7 +32,7 @@ struct duro__rt {
   int attempt_count;
   duro_request **dead; // requests to be freed at the next quiet moment
   size_t dead_count, dead_cap;
-  int log_ref, encode_ref, decode_ref, executor_ref, sleep_ref;
+  int log_ref, encode_ref, decode_ref, executor_ref, sleep_ref, may_see_ref;
 };
 
 // The open runtime at index 1, or NULL after pushing nil, err(closed).
@@ -57,6 +57,8 @@ void duro__options_callbacks(lua_State *L, int index, duro__rt *rt, duro_options
 // --- callbacks.c ---
 void duro__callbacks_init(lua_State *L, duro__host *h);
 void duro__callbacks_log(void *user, const char *level, const char *message, duro_str fields);
+// duro_options.may_see: what the Lua half's function says (lua/duro/access.lua).
+bool duro__callbacks_may_see(void *user, int64_t viewer, duro_str id);
 typedef struct duro__log_source {
   duro_str instance_id, name;
   const char *name_key; // "orchestration" or "activity"

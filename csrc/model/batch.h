@@ -148,6 +148,16 @@ typedef struct duro_counter {
   int64_t delta;
 } duro_counter;
 
+// An entry of the audit log: who asked for which change of what, and what came of it.
+typedef struct duro_audit_row {
+  int64_t id; // ascending; where the log ends behind this entry, in bytes (runtime/audit.h)
+  int64_t at_ms;
+  duro_str actor;  // JSON: the context of the call; absent = the process itself
+  duro_str action; // the call
+  duro_str target; // JSON array of instance ids
+  duro_str detail; // JSON: outcome, error, arguments
+} duro_audit_row;
+
 typedef struct duro_batch {
   int64_t id;       // ascending
   int64_t previous; // id of the batch before; the store refuses a broken chain (code `corrupt`)
@@ -178,7 +188,10 @@ typedef struct duro_batch {
   size_t delete_count;
   const duro_counter *counters;
   size_t counter_count;
-  duro_str owner_figures; // JSON kept in meta for other processes; absent = unchanged
+  const duro_audit_row *audit; // ascending ids
+  size_t audit_count;
+  int64_t audit_forget_to; // entries up to this id are deleted; 0 = none
+  duro_str owner_figures;  // JSON kept in meta for other processes; absent = unchanged
 } duro_batch;
 
 #endif

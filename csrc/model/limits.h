@@ -22,10 +22,12 @@
 #define DURO_REPLAYS_COUNTED     100000  // instances whose replays a process counts: a few MB
 #define DURO_MAX_TREE_SHOWN      90      // levels in one answer: it nests twice as deep, below 200
 #define DURO_MAX_TREE_DEPTH      100     // sub-orchestrations below one root
-#define DURO_PARTITIONS          64      // shares of the instances that leases are given for
-#define DURO_BATCH_TURNS         1000    // measured: more gains nothing and costs latency
-#define DURO_BATCHES_IN_FLIGHT   3       // between loop and store thread; measured 2 to 4
-#define DURO_WATCHDOG_MS         10000   // a turn that runs longer is noted
+#define DURO_AUDIT_BYTES         (64 * 1024 * 1024) // of the audit log: some 300000 calls of one instance
+#define DURO_AUDIT_LOOKED_AT     20000 // entries behind one answer when some are hidden: some 50 ms
+#define DURO_PARTITIONS          64    // shares of the instances that leases are given for
+#define DURO_BATCH_TURNS         1000  // measured: more gains nothing and costs latency
+#define DURO_BATCHES_IN_FLIGHT   3     // between loop and store thread; measured 2 to 4
+#define DURO_WATCHDOG_MS         10000 // a turn that runs longer is noted
 #define DURO_HEALTHY_MS          2000 // who has not moved for so long, with work to do, is not healthy
 #define DURO_MAX_WORKER_THREADS  1024 // beyond it threads cost more than they wait
 #define DURO_THREAD_PATIENCE_MS                                                                    \

@@ -190,3 +190,14 @@ bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *
   free(ids.items);
   return fine;
 }
+
+bool duro__arg_only(duro_request *r, duro_str args, duro_arena *arena, duro_filter *filter) {
+  static const duro_str nobody = {"", 0};
+  duro_str *ids;
+  size_t count;
+  if (!duro__member(args, "only").p) return true;
+  if (!duro__arg_ids(r, args, "only", arena, &ids, &count)) return false;
+  filter->ids = count ? ids : &nobody;
+  filter->id_count = count ? count : 1;
+  return true;
+}

@@ -84,7 +84,7 @@ void duro__batch_poison(duro_runtime *rt, duro_error *err) {
 static void batch_clear(duro__batch *b) {
   b->inserts.count = b->turns.count = b->updates.count = b->executions.count = 0;
   b->messages.count = b->messages_done.count = b->answers.count = b->deletes.count = 0;
-  b->jobs.count = b->jobs_done.count = 0;
+  b->jobs.count = b->jobs_done.count = b->audit.count = 0;
   b->counters.count = b->touched.count = b->after.count = b->requests.count = 0;
   for (duro_message *m = b->consumed, *next; m; m = next) {
     next = m->next;
@@ -121,6 +121,7 @@ static void batch_destroy(duro__batch *b) {
   free(b->answers.items);
   free(b->deletes.items);
   free(b->counters.items);
+  free(b->audit.items);
   free(b->touched.items);
   free(b->after.items);
   free(b->requests.items);
@@ -193,7 +194,10 @@ static void batch_rows(duro_runtime *rt, duro__batch *b) {
   ROWS(answers, answer_count);
   ROWS(deletes, delete_count);
   ROWS(counters, counter_count);
+  ROWS(audit, audit_count);
 #undef ROWS
+  bool more = b->audit.count && rt->last_audit_id > DURO_AUDIT_BYTES;
+  rows->audit_forget_to = more ? rt->last_audit_id - DURO_AUDIT_BYTES : 0;
 }
 
 static void commit_run(duro_runtime *rt, duro__command *c) {

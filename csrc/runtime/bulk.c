@@ -5,7 +5,6 @@
 
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
-#include "runtime/shown.h"
 
 // --- Outcomes ---
 
@@ -57,8 +56,7 @@ duro__instance *duro__bulk_fetch(duro_runtime *rt, duro__bulk *b, duro_str id) {
   duro__instance *i = NULL;
   duro_status ended = DURO_STATUS_COMPLETED;
   duro_error *err = NULL;
-  duro_code code = duro__action_allowed(b->request, id, &err);
-  if (!code) code = duro__instance_fetch(rt, id, &i, &ended, &err);
+  duro_code code = duro__instance_fetch(rt, id, &i, &ended, &err);
   if (!code && i) {
     if (duro__start_waits(i)) duro__clients_take(rt);
     return i;
@@ -75,22 +73,36 @@ duro__instance *duro__bulk_fetch(duro_runtime *rt, duro__bulk *b, duro_str id) {
 
 // --- The chosen ones ---
 
+// Those whom the caller's host has refused already.
+static bool add_denied(duro__bulk *b) {
+  duro_str *ids;
+  size_t count;
+  duro__finder *f = b->finder;
+  if (!duro__member(f->args, "denied").p) return true;
+  if (!duro__arg_ids(b->request, f->args, "denied", &f->arena, &ids, &count)) return false;
+  for (size_t i = 0; i < count; i++) {
+    duro_error *err = NULL;
+    duro_fail(&err, DURO_DENIED, "this is not allowed for instance '%.*s'", DURO_FMT(ids[i]));
+    duro__bulk_failed(b, ids[i], DURO_DENIED, err);
+  }
+  return true;
+}
+
 static void act(duro_runtime *rt, duro__finder *f, const duro_str *ids, size_t count,
                 int64_t total) {
   duro__bulk b = {.kind = f->user,
                   .request = f->request,
                   .finder = f,
                   .count = count,
-                  .total = total,
+                  .total = duro_json_member_int(f->args, "matched", total),
                   .dry_run = duro_json_member_bool(f->args, "dry_run", false),
                   .reason = duro_json_member_text(f->args, "reason", &f->arena)};
   b.ids = duro_arena_alloc(&f->arena, (count + 1) * sizeof *b.ids);
-  if (b.ids) {
-    if (count) memcpy(b.ids, ids, count * sizeof *b.ids);
-    b.kind->act(rt, &b);
-  } else {
+  if (b.ids && count) memcpy(b.ids, ids, count * sizeof *b.ids);
+  if (!b.ids)
     duro__fail_memory(f->request);
-  }
+  else if (add_denied(&b))
+    b.kind->act(rt, &b);
   duro_buf_free(&b.done);
   duro_buf_free(&b.failed);
   duro_buf_free(&b.third);
@@ -129,9 +141,7 @@ static void by_id(duro_runtime *rt, duro__finder *f) {
     refuse_too_many(rt, f->request, (int64_t)kept, "given");
   } else {
     size_t most = most_acted_on(rt, f);
-    int64_t total =
-        duro_json_member_int(f->args, "matched", (int64_t)kept); // of a call's second round
-    act(rt, f, ids, kept < most ? kept : most, total);
+    act(rt, f, ids, kept < most ? kept : most, (int64_t)kept);
   }
 }
 
@@ -217,7 +227,8 @@ void duro__bulk_begin(duro_runtime *rt, duro_request *r, duro_str args,
   f->wanted = most_acted_on(rt, f);
   duro_str filter = duro__member(f->args, "filter");
   bool fine = duro__arg_object(r, f->args) && arguments_fit(r, f);
-  if (fine && filter.p && duro__arg_filter(r, filter, &f->arena, &f->query.filter)) {
+  if (fine && filter.p && duro__arg_filter(r, filter, &f->arena, &f->query.filter) &&
+      duro__arg_only(r, f->args, &f->arena, &f->query.filter)) {
     duro__finder_begin(f);
     return;
   }

@@ -1,13 +1,15 @@
 // clients.c: the owner's side of other processes: their requests are rows in the file.
 //
 // A request's body is {"await": whether its sender waits for the answer, "adopt"?: its instance's row is
-// there already, "args": as for duro_call}. Its answer goes into the batch of its effect, so a crash
+// there already, "context"?: on whose behalf, "args": as for duro_call}. Its answer goes into the batch of its effect, so a crash
 // between the two is impossible; a row without an answer has had no effect, and the next owner takes it.
 // Invariant: a row under way is in `rows`, so it is not taken twice, also when a fault of the store made
 // us read from an earlier row again.
 #include <stdlib.h>
 
 #include "runtime/answers.h"
+#include "runtime/arguments.h"
+#include "runtime/audit.h"
 #include "runtime/remote.h"
 
 #define ROWS_PER_POLL 256
@@ -101,7 +103,10 @@ static void serve(duro_runtime *rt, struct duro__served *s, const duro_request_r
   r->row_id = row->id;
   r->row_deleted = !duro_json_member_bool(row->body, "await", true);
   duro_str args = duro_json_member(row->body, "args");
+  duro_str context = duro__member(row->body, "context");
+  if (context.p) r->context = duro_str_dup(context);
   if (duro_json_member_bool(row->body, "adopt", false)) {
+    duro__audit_begin(r, row->kind, args);
     duro__start_adopt(rt, r, adopted_key(rt, row), args);
   } else {
     duro__call_run(rt, r, row->kind, args);

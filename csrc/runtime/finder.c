@@ -35,8 +35,11 @@ void duro__finder_free(duro__finder *s) {
 
 // --- One page (either thread) ---
 
+// Each row is looked at, so nobody knows how many a page will give.
+static bool is_picky(const duro__finder *s) { return s->matches || duro__rows_hidden(s->request); }
+
 static size_t page_limit(const duro__finder *s) {
-  size_t limit = s->matches ? STRIDE : s->wanted - s->rows.count;
+  size_t limit = is_picky(s) ? STRIDE : s->wanted - s->rows.count;
   size_t left = s->look_at_most ? s->look_at_most - s->looked_at : limit;
   return left < limit ? left : limit;
 }
@@ -68,7 +71,7 @@ static duro_code keep_matches(duro_runtime *rt, duro__finder *s) {
 
 static void read_page(duro_runtime *rt, duro__finder *s) {
   duro_code code = DURO_OK;
-  if (s->counts && !s->counted) {
+  if (s->counts && !s->counted && !duro__rows_hidden(s->request)) {
     code = duro__store_count(rt->store, &s->query.filter, INT64_MAX, &s->total, &s->error);
     s->counted = true;
   }
@@ -85,13 +88,22 @@ static void read_page(duro_runtime *rt, duro__finder *s) {
 
 // --- Pages to rows (loop thread) ---
 
+// The total of who may not see every row: all that it may see are counted, from the first one on.
+static void count_page(duro__finder *s) {
+  for (size_t i = 0; i < s->page.count; i++)
+    s->total += duro__row_visible(s->request, &s->page.items[i]);
+  duro_arena_reset(&s->page_arena);
+}
+
 static duro_code take_page(duro__finder *s) {
   bool any = false;
+  duro_code code = DURO_OK;
   for (size_t i = 0; i < s->page.count; i++) {
     const duro_instance_row *row = &s->page.items[i];
     if (!duro__row_visible(s->request, row)) continue;
-    if (s->rows.count == s->wanted) {
+    if (s->rows.count == s->wanted) { // the next page begins with this one
       s->truncated = true;
+      code = move_behind(s, &s->rows.items[s->wanted - 1], &s->error);
       break;
     }
     duro_instance_row *slot = duro__vec_push(&s->rows);
@@ -101,23 +113,43 @@ static duro_code take_page(duro__finder *s) {
   }
   if (!any) {
     duro_arena_reset(&s->page_arena);
-    return DURO_OK;
+    return code;
   }
   duro_arena *arena = duro__vec_push(&s->kept);
   if (!arena) return duro_fail_oom(&s->error);
   *arena = s->page_arena;
   s->page_arena = (duro_arena){0};
-  return DURO_OK;
+  return code;
+}
+
+// The page that was asked for is there: goes back to the first row to count.
+static bool counts_on(duro__finder *s) {
+  if (!s->counts || s->counted || !duro__rows_hidden(s->request)) return false;
+  s->counted = s->counting = true;
+  s->behind = s->query;
+  s->query.after_key = s->query.after_updated_ms = 0;
+  s->query.after_text = DURO_NONE;
+  return true;
+}
+
+static bool goes_on_counting(duro__finder *s) {
+  count_page(s);
+  if (s->page.truncated) return true;
+  s->query = s->behind;
+  return false;
 }
 
 // True when another page is to be read.
 static bool goes_on(duro__finder *s) {
+  if (!s->code && s->counting) return goes_on_counting(s);
   if (!s->code) s->code = take_page(s);
-  if (s->code || !s->page.truncated) return false;
-  bool full = s->rows.count == s->wanted;
+  if (s->code) return false;
+  if (s->truncated || !s->page.truncated) return counts_on(s);
+  // What follows may be hidden, all of it: then there is no more.
+  bool full = s->rows.count == s->wanted && !duro__rows_hidden(s->request);
   bool tired = s->look_at_most && s->looked_at >= s->look_at_most;
   if (full || tired) s->truncated = true;
-  return !full && !tired;
+  return (!full && !tired) || counts_on(s);
 }
 
 static bool fail(duro__finder *s) {
@@ -174,7 +206,8 @@ static void order_page(duro_runtime *rt, duro__finder *s) {
 static bool is_cheap(const duro__finder *s) {
   const duro_list_query *q = &s->query;
   const duro_filter *f = &q->filter;
-  if (s->matches || s->counts || f->version.p || f->has_parent || f->error_contains.n) return false;
+  if (is_picky(s) || s->counts || f->version.p || f->has_parent || f->error_contains.n)
+    return false;
   size_t ranges = (f->completed_after || f->completed_before) +
                   (f->updated_after || f->updated_before) + (f->id_prefix.n > 0);
   size_t parts = (f->statuses != 0) + (f->name_count > 0) + f->attribute_count +

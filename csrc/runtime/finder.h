@@ -40,6 +40,8 @@ struct duro__finder {
   duro_arena page_arena;
   DURO__VEC(duro_arena) kept; // of pages with rows among `rows`
   bool counted;
+  bool counting;          // the rows are found; now those that may be seen are counted
+  duro_list_query behind; // the query as it was before that
   duro_code code;
   duro_error *error;
 };

@@ -109,6 +109,7 @@ struct duro__batch {
   DURO__VEC(duro_request_row) answers;
   DURO__VEC(int64_t) deletes;
   DURO__VEC(duro_counter) counters;
+  DURO__VEC(duro_audit_row) audit;
   DURO__VEC(duro__instance *) touched; // each once
   DURO__VEC(duro__after) after;
   DURO__VEC(duro_request *) requests; // answered with `answer` when durable
@@ -151,7 +152,10 @@ typedef struct duro__worker {
 // --- Requests: calls of clients (requests.c) ---
 struct duro_request {
   duro_runtime *rt;
-  bool done, abandoned; // abandoned: freed by its caller before it was done
+  int64_t viewer;            // who asks, for duro_options.may_see; 0: all may be seen (shown.h)
+  char *context;             // JSON: on whose behalf, for the audit log; NULL: the process's own
+  struct duro__audit *audit; // its entry there; NULL: it gets none (audit.h)
+  bool done, abandoned;      // abandoned: freed by its caller before it was done
   duro_code code;
   duro_error *error;
   duro_buf answer;
@@ -239,6 +243,7 @@ struct duro_runtime {
 
   // High-water marks, as far as given out
   int64_t last_seq, last_key, last_message_id, last_batch, last_job_id;
+  int64_t last_audit_id;
   int64_t committed_batch, committed_seq, folded_seq;
 
   duro_map orchestrations; // name -> duro__versions (registry.c)
@@ -476,6 +481,9 @@ void duro__request_joins(duro_runtime *rt, duro__batch *b, duro_request *r);
 // The token of a deferred attempt (duro_job_defer writes it, complete_activity reads it).
 void duro__token_write(duro_buf *b, int64_t instance_key, int64_t execution_id, int64_t task,
                        int64_t attempt);
+// The id of its instance, in the arena. Errors: invalid_argument (no token), not_found.
+duro_code duro__token_instance(duro_runtime *rt, duro_str token, duro_arena *arena, duro_str *id,
+                               duro_error **err);
 
 // --- clients.c (another process) ---
 bool duro__clients_poll(duro_runtime *rt);            // the owner: takes requests out of the file

@@ -142,6 +142,7 @@ static duro_code read_marks(duro_runtime *rt, duro_error **err) {
   rt->last_key = marks.last_key;
   rt->last_message_id = marks.last_message_id;
   rt->last_job_id = marks.last_job_id;
+  rt->last_audit_id = marks.last_audit_id;
   if (marks.latest_ms > rt->last_now_ms) rt->last_now_ms = marks.latest_ms;
   if (rt->virtual_now_ms < rt->last_now_ms) rt->virtual_now_ms = rt->last_now_ms;
   return DURO_OK;

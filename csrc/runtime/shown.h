@@ -9,13 +9,12 @@
 
 #include "runtime/internal.h"
 
-// The one place where access decides which rows a request may see: lists, pages, searches, bulk calls and
-// their counts all ask it. On the loop thread.
+// The one place where access decides which rows a request may see: lists, pages, searches, trees and
+// their counts all ask it (the host: duro_options.may_see). On the loop thread.
 bool duro__row_visible(const duro_request *r, const duro_instance_row *row);
-// Rows are hidden from this request: counts have to ask row by row.
+bool duro__id_visible(const duro_request *r, duro_str id);
+// Rows may be hidden from this request: counts have to ask row by row.
 bool duro__rows_hidden(const duro_request *r);
-// Whether a bulk call may act upon this one; `denied` is then its outcome.
-duro_code duro__action_allowed(const duro_request *r, duro_str id, duro_error **err);
 
 // What the owner knows of the row beyond the store; its slices live until the loop goes on.
 void duro__row_overlay(duro_runtime *rt, duro_instance_row *row);

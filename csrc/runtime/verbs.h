@@ -24,9 +24,11 @@
 //                      {instances? or filter?, all?, reason?, max_instances?, dry_run?, force? (delete)}
 //                      -> {<past participle>_instances:[ids], failed_instances:[{instance_id, error}],
 //                          total_matched}
+//                      For one who may not act on all: `only` [ids] narrows the filter, `denied` [ids] are
+//                      among the failed, `matched` is the total.
 //   raise_event_bulk   {as above, event_name, event_data?}
 //                      -> {delivered_instances, failed_instances, no_subscription_instances, total_matched}
-//   prune              {keep_last?, completed_before_ms?, filter?}
+//   prune              {keep_last?, completed_before_ms?, filter?, only?}
 //                      -> {instances_pruned, executions_deleted, events_deleted}
 //   list_instances     {filter?, limit?}     -> {instances:[summary, ...], truncated?}
 //                       filter: the members of API.md 6.1; its times are epoch seconds
@@ -39,6 +41,11 @@
 //   retry_failed       {instances or filter, all?, max_instances?, dry_run?}
 //                      -> {retried_instances, failed_instances, total_matched}
 //   at                 {id, event_id, execution?}  -> {custom_status?, kv, pending, stack or stack_error}
+//   audit              {limit?, before?}     -> {entries:[{audit_id, timestamp, call, context?, targets,
+//                       outcome, error?, arguments?, failed_instances?}], next_before?}: the newest first
+//   audit_denied       {call, targets, name?} -> true; logs what the process's own hooks refused
+//   token_instance     {token}               -> "id": whose deferred activity it finishes
+//   capabilities       {}                    -> {store, role, task_queues, audit, ...}
 //   bulk_status        [ids]                 -> [ {instance_id, status, output?, error?}, ... ]
 //   history            {id, execution?, kinds?, since_event?, order?, page_size?, page_token?}
 //                                            -> {events:[...], next_page_token?}

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "runtime/answers.h"
+#include "runtime/arguments.h"
 #include "runtime/bulk.h"
-#include "runtime/shown.h"
 #include "runtime/trees.h"
 
 typedef struct forest {
@@ -34,8 +34,7 @@ static bool may_go(duro_runtime *rt, duro__bulk *b, const duro__tree *t, duro_st
 static bool add_tree(duro_runtime *rt, duro__bulk *b, forest *f, duro_str id) {
   duro__tree tree;
   duro_error *err = NULL;
-  duro_code code = duro__action_allowed(b->request, id, &err);
-  if (!code) code = duro__tree_load(rt, id, &tree, &err);
+  duro_code code = duro__tree_load(rt, id, &tree, &err);
   if (code) {
     if (code == DURO_NOT_FOUND) duro_fail(&err, code, "no instance '%.*s'", DURO_FMT(id));
     duro__bulk_failed(b, id, code, err);
@@ -99,6 +98,7 @@ static void again(duro_runtime *rt, duro__bulk *b) {
   duro_buf_add_str(&args, duro_buf_str(&ids));
   duro_buf_add_char(&args, ']');
   duro__add_int_member(&args, "matched", b->total);
+  duro__add_json_member(&args, "denied", duro__member(b->finder->args, "denied"));
   if (duro_json_member_bool(b->finder->args, "force", false))
     duro_buf_add_lit(&args, ",\"force\":true");
   duro_buf_add_char(&args, '}');

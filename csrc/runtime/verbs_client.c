@@ -138,6 +138,40 @@ static bool token_read(duro_str text, token *out) {
   return at == text.n;
 }
 
+duro_code duro__token_instance(duro_runtime *rt, duro_str text, duro_arena *arena, duro_str *id,
+                               duro_error **err) {
+  token t;
+  duro_instance_row row;
+  if (!token_read(text, &t))
+    return duro_fail(err, DURO_INVALID_ARGUMENT, "this is not a token of ctx:defer()");
+  const duro__instance *i = duro__live_by_key(rt, t.parts[0]);
+  duro_code code = DURO_OK;
+  if (i)
+    *id = duro_arena_dup(arena, i->id);
+  else
+    code = duro__store_get_by_key(rt->store, t.parts[0], arena, &row, err);
+  if (!i && !code) *id = row.id;
+  return arena->oom ? duro_fail_oom(err) : code;
+}
+
+// {token} -> "id": whose activity it is.
+void duro__verb_token_instance(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_arena arena = {0};
+  duro_str text, id;
+  duro_error *err = NULL;
+  if (duro__arg_object(r, args) &&
+      duro__arg_id(r, args, "token", DURO__REQUIRED, DURO_MAX_ID_BYTES, &arena, &text)) {
+    duro_code code = duro__token_instance(rt, text, &arena, &id, &err);
+    duro_buf_clear(&r->answer);
+    if (!code) duro_json_add_string(&r->answer, id);
+    if (code)
+      duro__fail_with(r, code, err);
+    else
+      duro__request_durable(r);
+  }
+  duro_arena_free(&arena);
+}
+
 // The activity still waits for this result (one that cannot be looked at now decides later).
 static bool still_wanted(duro__instance *i, const token *t) {
   if (i->execution_id != t->parts[1]) return false;

@@ -136,7 +136,8 @@ void duro__verb_prune(duro_runtime *rt, duro_request *r, duro_str args) {
   bool fine = p->args.p && duro__arg_object(r, p->args) &&
               duro__arg_int(r, p->args, "keep_last", 1, 0, &p->keep_last) &&
               duro__arg_int(r, p->args, "completed_before_ms", 0, 0, &p->completed_before_ms) &&
-              duro__arg_filter(r, duro__member(p->args, "filter"), &p->arena, &p->filter);
+              duro__arg_filter(r, duro__member(p->args, "filter"), &p->arena, &p->filter) &&
+              duro__arg_only(r, p->args, &p->arena, &p->filter);
   if (fine && !duro__member(p->args, "keep_last").p && !p->completed_before_ms) {
     duro__request_fail(r, DURO_INVALID_ARGUMENT, "'keep_last' or 'completed_before' is needed");
     fine = false;

@@ -9,7 +9,6 @@
 #include "runtime/answers.h"
 #include "runtime/bulk.h"
 #include "runtime/retry_plan.h"
-#include "runtime/shown.h"
 #include "runtime/trees.h"
 
 // --- Bringing one back ---
@@ -156,8 +155,7 @@ static duro__retry_plan *make_plans(duro_runtime *rt, duro__bulk *b, bool *wait)
   *wait = false;
   for (size_t n = 0; plans && n < b->count && !*wait; n++) {
     duro_error *err = NULL;
-    duro_code code = duro__action_allowed(b->request, b->ids[n], &err);
-    if (!code) code = duro__retry_plan_make(rt, b->ids[n], &b->finder->arena, &plans[n], &err);
+    duro_code code = duro__retry_plan_make(rt, b->ids[n], &b->finder->arena, &plans[n], &err);
     if (code == DURO_BUSY) {
       *wait = true;
       duro_error_free(err);

@@ -338,6 +338,11 @@ duro_code duro__store_owner_figures(duro__store *s, duro_arena *arena, duro_str 
   PASS(owner_figures, arena, json, err);
 }
 
+duro_code duro__store_audit(duro__store *s, int64_t before, size_t limit, duro_arena *arena,
+                            duro_audit_row **out, size_t *entry_count, duro_error **err) {
+  PASS_IF_THERE(audit, before, limit, arena, out, entry_count, err);
+}
+
 duro_code duro__store_note(duro__store *s, int64_t epoch, duro_str owner_figures,
                            duro_error **err) {
   PASS_IF_THERE(note, epoch, owner_figures, err);

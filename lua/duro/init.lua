@@ -7,6 +7,7 @@ local core = require "duro.core"
 local guard = require "duro.guard" -- luacheck: ignore 211 (keeps the plain functions of this moment)
 local orchestration = require "duro.orchestration" -- luacheck: ignore 211 (tells the core how to run code)
 local activity = require "duro.activity" -- luacheck: ignore 211 (the same)
+local management = require "duro.management"
 local options = require "duro.options"
 local payload = require "duro.payload"
 local registry = require "duro.registry"
@@ -23,7 +24,7 @@ end
 
 local duro = {
   version = core.version,
-  management_version = "0.1.0",
+  management_version = management.version,
   null = payload.null,
   array = payload.array,
   open = runtime.open,

@@ -346,6 +346,21 @@ function kinds.stream_event(event, ui)
 end
 
 
+-- Of several instances the first, and how many more.
+function kinds.audit(list, ui)
+  local drawn = {}
+  for i, entry in ipairs(list) do
+    local first = entry.targets[1] and ui.plain(entry.targets[1]) or ""
+    local more = #entry.targets > 1 and (" and %d more"):format(#entry.targets - 1) or ""
+    drawn[i] = { timestamp = entry.timestamp, user = entry.context and entry.context.user_id, call = entry.call,
+      instance = first .. more, outcome = entry.outcome }
+  end
+  return lines(ui:table({ { "timestamp", title = "time" }, "user", { "call", key = true },
+    { "instance", format = "plain", long = true }, "outcome" }, drawn) or "no entries",
+    list.next_before and ("(more with before=%s)"):format(ui.plain(list.next_before)))
+end
+
+
 function kinds.registered(row, ui)
   local names = {}
   for i, each in ipairs(row.orchestrations) do

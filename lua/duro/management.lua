@@ -2,15 +2,20 @@
 -- at once). Each row becomes a method of a runtime (calls.lua); reads see committed data only.
 -- To add a call of API.md section 6: one row here, its name out of LATER, its fields in types/management.lua.
 
+local access = require "duro.access"
 local bulk = require "duro.bulk"
 local calls = require "duro.calls"
 local listing = require "duro.listing"
+local core = require "duro.core"
 local options = require "duro.options"
 local rows = require "duro.rows"
 
 local management = {}
 local methods = {}
 management.methods = methods
+
+--- Of the calls of section 6, which grow apart from the rest.
+management.version = "0.1.0"
 
 for _, room in ipairs { listing, bulk } do
   for name, method in pairs(room.methods) do methods[name] = method end
@@ -22,7 +27,6 @@ local ID = { "id", "id" }
 local LATER = {
   "provider_diagnostics", "queue_metrics", "orchestration_metrics", "prometheus", "query_instances",
   "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances",
-  "with_context", "audit", "capabilities",
 }
 for _, name in ipairs(LATER) do calls.define_unsupported(methods, name) end
 
@@ -123,6 +127,40 @@ calls.define(methods, {
   result = rows.counts,
   returns = "{uptime_seconds, total_instances_started, ...}",
   doc = "Counters of this process.",
+})
+
+
+-- --- Who may do what, and who did ---
+
+calls.define(methods, {
+  "with_context",
+  options = access.CONTEXT,
+  run = function(values, runtime) return access.view(runtime, values) end,
+  returns = "a handle with the same methods, checked",
+  doc = "For somebody whom the hooks of access_control decide about: refusals are nil, err(denied).",
+})
+
+calls.define(methods, {
+  "audit",
+  options = options.spec("audit", {
+    { "limit", "integer", min = 1, doc = "entries (100); cap: management.max_list_instances" },
+    { "before", "integer", min = 1, doc = "next_before of the page before: only older entries" },
+  }),
+  result = rows.audit,
+  returns = "array of {audit_id, timestamp, call, context?, targets, outcome, error?, arguments?, failed_instances?}",
+  doc = "Who asked for which change, the newest first; the log keeps its newest 64 MiB.",
+})
+
+calls.define(methods, {
+  "capabilities",
+  result = function(answer, _, runtime)
+    answer.version, answer.management_version, answer.vm = core.version, management.version, core.vm
+    answer.codec = runtime.codec ~= nil
+    answer.search = not answer.codec
+    return rows.counts(answer)
+  end,
+  returns = "{version, management_version, vm, store, role, search, streams, metrics, task_queues, ...}",
+  doc = "What this store, this process and this build can do.",
 })
 
 

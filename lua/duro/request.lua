@@ -51,14 +51,22 @@ local function drive(runtime, question, deadline)
 end
 
 
---- Asks the core of `runtime` and waits for the answer, at most `timeout_ms` (nil: for ever).
+--- Asks the core of `runtime`, or of a view (duro.access), and waits for the answer, at most `timeout_ms`
+--- (nil: for ever).
 function request.ask(runtime, verb, args, timeout_ms)
+  if runtime.gate then return runtime:gate(verb, args, timeout_ms) end
+  return request.send(runtime, verb, args, timeout_ms)
+end
+
+
+--- The same past all checks. `caller`: {viewer=, context=} on whose behalf (duro_caller in csrc/duro.h).
+function request.send(runtime, verb, args, timeout_ms, caller)
   local context = core.context()
   if context == "orchestration" or context == "side_effect" then
     options.blame(("rt:%s cannot be called inside an orchestration: use ctx:..."):format(verb))
   end
   local deadline = timeout_ms and core.monotonic_ms() + timeout_ms
-  local question, err = runtime.core:call(verb, args)
+  local question, err = runtime.core:call(verb, args, caller and caller.viewer, caller and caller.context)
   if not question then return nil, err end
   local ok = question:done() or core.await(question, timeout_ms)
   if not ok then ok, err = drive(runtime, question, deadline) end

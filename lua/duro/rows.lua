@@ -192,4 +192,21 @@ function rows.history(answer)
 end
 
 
+-- --- The audit log ---
+
+local mark_audit = rows.of "audit"
+
+
+function rows.audit(answer)
+  local list = answer.entries
+  for _, entry in ipairs(list) do
+    with_error(entry)
+    for _, row in ipairs(entry.failed_instances or {}) do with_error(row) end
+  end
+  list.next_before = answer.next_before
+  list.truncated = answer.next_before ~= nil or nil
+  return mark_audit(list)
+end
+
+
 return rows

@@ -5,6 +5,7 @@
 -- every method gives nil, err(closed). The open runtimes stand in `opened`, in order; the last one is
 -- the default.
 
+local access = require "duro.access"
 local client = require "duro.client"
 local core = require "duro.core"
 local errors = require "duro.errors"
@@ -67,7 +68,7 @@ local OPEN = options.spec("open", {
 })
 
 -- Options whose feature is not built yet: refused, never ignored.
-local LATER = { "executor", "sleep", "access_control" }
+local LATER = { "executor", "sleep" }
 
 local Runtime = {}
 Runtime.__index = Runtime
@@ -105,6 +106,10 @@ local function core_options(given)
   end
   if values.store and values.path ~= ":memory:" then
     return nil, errors.new("invalid_argument", "debug.store needs path = \":memory:\"")
+  end
+  if values.access_control then
+    values.access_control, err = options.check(access.HOOKS, values.access_control)
+    if not values.access_control then return nil, err end
   end
   if values.codec then
     values.codec, err = options.check(CODEC, values.codec)
@@ -158,11 +163,13 @@ function runtime.open(path_or_options)
   end
   local values, err = core_options(given)
   if not values then return nil, err end
-  local handle
+  local handle, viewers
+  viewers, values.may_see = access.viewers()
   handle, err = core.open(values)
   if not handle then return nil, err end
-  local self = setmetatable({ core = handle, path = values.path, codec = values.codec,
-    stopping = false }, Runtime)
+  local self = setmetatable({ core = handle, path = values.path, codec = values.codec, log = values.log,
+    access_control = values.access_control, viewers = viewers, stopping = false,
+    limits = { list = values.max_list_instances or 1000, bulk = values.max_bulk_operations or 10000 } }, Runtime)
   self.registry = registry.new(registry.default)
   local ok
   ok, err = adopt(self)
@@ -353,8 +360,10 @@ end
 
 -- --- The rest: one method a row of client.lua, management.lua and replay.lua ---
 
+local questions = {}
+
 for _, source in ipairs { client.methods, management.methods, replay.methods } do
-  for name, method in pairs(source) do Runtime[name] = method end
+  for name, method in pairs(source) do questions[name], Runtime[name] = method, method end
 end
 
 
@@ -375,6 +384,7 @@ for name, method in pairs(Runtime) do
 end
 
 
+access.equip(Runtime, questions)
 runtime.methods = Runtime
 
 

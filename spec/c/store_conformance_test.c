@@ -4,6 +4,7 @@
 // `store_conformance_test sqlite` runs one store and `store_conformance_test a_taken_id` one contract.
 #include "../conformance/harness.h"
 
+#include "../conformance/audits.h"
 #include "../conformance/batches.h"
 #include "../conformance/crowds.h"
 #include "../conformance/histories.h"

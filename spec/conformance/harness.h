@@ -180,6 +180,7 @@ typedef struct draft {
   duro_request_row answers[DRAFT_ROWS];
   int64_t deletes[DRAFT_ROWS];
   duro_counter counters[DRAFT_ROWS];
+  duro_audit_row audit[DRAFT_ROWS];
 } draft;
 
 // The next batch of the chain. draft_send frees it.
@@ -212,6 +213,7 @@ static duro_code draft_send(draft *d) {
   d->b.answers = d->answers;
   d->b.deletes = d->deletes;
   d->b.counters = d->counters;
+  d->b.audit = d->audit;
   duro_code code = duro__store_commit(f->s, &d->b, &f->err);
   if (!code) f->marks = d->marks;
   free(d);

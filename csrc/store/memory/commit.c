@@ -151,6 +151,7 @@ static duro_code set_marks(duro_store *s, const duro_batch *b, duro_error **err)
   raise_to(&meta.marks.last_key, b->last_key);
   raise_to(&meta.marks.last_message_id, b->last_message_id);
   raise_to(&meta.marks.last_job_id, b->last_job_id);
+  if (b->audit_count) meta.marks.last_audit_id = b->audit[b->audit_count - 1].id;
   raise_to(&meta.marks.latest_ms, b->now_ms);
   if (b->owner_figures.p) meta.owner_figures = b->owner_figures;
   return duro__memory_set_meta(s, &meta, err);
@@ -162,6 +163,14 @@ static duro_code check_chain(const duro_store *s, const duro_batch *b, duro_erro
   return duro_fail(err, DURO_CORRUPT,
                    "batch %lld is to follow batch %lld, but the last one is batch %lld",
                    (long long)b->id, (long long)b->previous, (long long)last);
+}
+
+static duro_code forget_audit(duro_store *s, int64_t to, duro_error **err) {
+  duro_code code = DURO_OK;
+  while (!code && s->audit.count && ((const duro_audit_row *)s->audit.rows[0])->id <= to) {
+    code = duro__table_remove(&s->audit, &s->log, s->audit.rows[0], err);
+  }
+  return code;
 }
 
 static duro_code apply(duro_store *s, const duro_batch *b, duro_error **err) {
@@ -184,7 +193,9 @@ static duro_code apply(duro_store *s, const duro_batch *b, duro_error **err) {
   EACH(jobs_done, jobs_done_count,
        duro__table_remove(&s->jobs, &s->log, &(duro_job_row){.id = b->jobs_done[i]}, err));
   EACH(answers, answer_count, answer(s, &b->answers[i], err));
+  EACH(audit, audit_count, duro__table_put(&s->audit, &s->log, &b->audit[i], err));
 #undef EACH
+  if (!code && b->audit_forget_to) code = forget_audit(s, b->audit_forget_to, err);
   return code ? code : set_marks(s, b, err);
 }
 

@@ -25,6 +25,7 @@ COMPARE(by_message_id, duro_message_row, compare_ints(a->id, b->id))
 COMPARE(by_job_id, duro_job_row, compare_ints(a->id, b->id))
 COMPARE(by_queue, served_row, duro_str_compare(a->queue, b->queue))
 COMPARE(by_request_id, duro_request_row, compare_ints(a->id, b->id))
+COMPARE(by_audit_id, duro_audit_row, compare_ints(a->id, b->id))
 
 static int the_only_one(const void *left, const void *right) {
   (void)left, (void)right;
@@ -82,6 +83,11 @@ static const row_shape job_shape = {sizeof(duro_job_row),
                                      AT(duro_job_row, input), AT(duro_job_row, options),
                                      AT(duro_job_row, heartbeat), AT(duro_job_row, holder)}};
 static const row_shape served_shape = {sizeof(served_row), by_queue, 1, {AT(served_row, queue)}};
+static const row_shape audit_shape = {sizeof(duro_audit_row),
+                                      by_audit_id,
+                                      4,
+                                      {AT(duro_audit_row, actor), AT(duro_audit_row, action),
+                                       AT(duro_audit_row, target), AT(duro_audit_row, detail)}};
 static const row_shape request_shape = {sizeof(duro_request_row),
                                         by_request_id,
                                         4,
@@ -135,6 +141,7 @@ static void close_store(duro_store *s) {
   duro__table_free(&s->jobs);
   duro__table_free(&s->served);
   duro__table_free(&s->requests);
+  duro__table_free(&s->audit);
   free(s->log.items);
   pthread_mutex_destroy(&s->mutex);
   free(s);
@@ -161,6 +168,7 @@ static duro_code open_store(const duro_store_options *options, duro_store **out,
   s->jobs.shape = &job_shape;
   s->served.shape = &served_shape;
   s->requests.shape = &request_shape;
+  s->audit.shape = &audit_shape;
   duro_run_id(file_id);
   meta_row meta = {.marks.file_id = duro_str_from(file_id), .marks.latest_ms = options->now_ms};
   duro_code code = duro__memory_set_meta(s, &meta, err);
@@ -276,6 +284,7 @@ const duro_store_ops duro_store_memory = {
     .queue_state = duro__memory_queue_state,
     .changes = duro__memory_changes,
     .owner_figures = owner_figures,
+    .audit = duro__memory_audit,
     .note = note,
     .prune = duro__memory_prune,
 };

@@ -45,6 +45,7 @@ struct duro_store {
   table jobs;       // duro_job_row by id
   table served;     // served_row by queue
   table requests;   // duro_request_row by id
+  table audit;      // duro_audit_row by id
 };
 
 // --- commit.c ---
@@ -75,6 +76,9 @@ duro_code duro__memory_executions(duro_store *s, int64_t key, duro_arena *arena,
                                   duro_execution_row **out, size_t *count, duro_error **err);
 duro_code duro__memory_changes(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
                                duro_changes *out, duro_error **err);
+
+duro_code duro__memory_audit(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
+                             duro_audit_row **out, size_t *count, duro_error **err);
 
 // --- list.c ---
 duro_code duro__memory_list(duro_store *s, const duro_list_query *query, duro_arena *arena,

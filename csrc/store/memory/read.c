@@ -207,3 +207,21 @@ duro_code duro__memory_changes(duro_store *s, int64_t since_seq, size_t limit, d
   }
   return duro__memory_unlock(s, code);
 }
+
+// --- The audit log ---
+
+duro_code duro__memory_audit(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
+                             duro_audit_row **out, size_t *count, duro_error **err) {
+  duro__memory_lock(s);
+  *count = 0;
+  int64_t end = before > 0 ? before : INT64_MAX;
+  size_t at = duro__table_seek(&s->audit, &(duro_audit_row){.id = end});
+  size_t most = at < limit ? at : limit;
+  *out = room(arena, most, sizeof **out);
+  duro_code code = *out ? DURO_OK : duro_fail_oom(err);
+  for (; !code && *count < most; ++*count) {
+    const void *row = s->audit.rows[at - 1 - *count];
+    code = duro__row_lend(s->audit.shape, row, arena, &(*out)[*count], err);
+  }
+  return duro__memory_unlock(s, code);
+}

@@ -249,6 +249,7 @@ static duro_code write_batch(duro_store *s, duro__sqlite_conn *c, const duro_bat
   if (code == DURO_OK) {
     code = duro__sqlite_add_counters(c, batch->counters, batch->counter_count, err);
   }
+  if (code == DURO_OK) code = duro__sqlite_write_audit(c, batch, err);
   if (code == DURO_OK && batch->owner_figures.p) {
     code = duro__sqlite_write_figures(c, batch->owner_figures, err);
   }

@@ -11,7 +11,7 @@
 // Where to look: sqlite.c (open, close, the table of verbs), connection.c (connections, begin/end),
 // statement.c (queries.sql, errors), migrate.c, instances.c (rows), commit.c, fold.c, feed.c
 // (changes, trimming), load.c (reads of one instance), list.c and list_sql.c, lease.c, requests.c,
-// jobs.c, figures.c, purge.c, tail.c (who is in the unfolded tail).
+// jobs.c, figures.c, audit.c, purge.c, tail.c (who is in the unfolded tail).
 #ifndef DURO_STORE_SQLITE_INTERNAL_H
 #define DURO_STORE_SQLITE_INTERNAL_H
 
@@ -301,7 +301,7 @@ duro_code duro__sqlite_count(duro_store *s, const duro_filter *filter, int64_t m
 duro_code duro__sqlite_list(duro_store *s, const duro_list_query *query, duro_arena *arena,
                             duro_instance_rows *out, duro_error **err);
 
-// --- lease.c, requests.c, jobs.c, figures.c ---
+// --- lease.c, requests.c, jobs.c, figures.c, audit.c ---
 duro_code duro__sqlite_marks(duro_store *s, duro_arena *arena, duro_store_marks *out,
                              duro_error **err);
 duro_code duro__sqlite_acquire(duro_store *s, const duro_lease *wanted, bool steal, int64_t now_ms,
@@ -347,6 +347,9 @@ duro_code duro__sqlite_counters(duro_store *s, int64_t from_ms, int64_t to_ms, b
 duro_code duro__sqlite_stats(duro_store *s, duro_store_stats *out, duro_error **err);
 duro_code duro__sqlite_owner_figures(duro_store *s, duro_arena *arena, duro_str *json,
                                      duro_error **err);
+duro_code duro__sqlite_write_audit(duro__sqlite_conn *c, const duro_batch *batch, duro_error **err);
+duro_code duro__sqlite_audit(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
+                             duro_audit_row **out, size_t *count, duro_error **err);
 duro_code duro__sqlite_note(duro_store *s, int64_t epoch, duro_str owner_figures, duro_error **err);
 
 #endif

@@ -128,6 +128,7 @@ static duro_code read_marks(duro__sqlite_conn *c, duro_arena *arena, duro_store_
   out->latest_ms = take_int(&st);
   out->epoch = take_int(&st);
   out->file_id = take_text(&st, arena);
+  out->last_audit_id = take_int(&st);
   finish(&st);
   return arena->oom ? duro_fail_oom(err) : DURO_OK;
 }

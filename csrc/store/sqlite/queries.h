@@ -100,6 +100,9 @@
   X(read_counters, READS)                                                                          \
   X(sum_rollups, READS)                                                                            \
   X(read_rollups, READS)                                                                           \
+  X(insert_audit, WRITES)                                                                          \
+  X(delete_audit, WRITES)                                                                          \
+  X(read_audit, READS)                                                                             \
   X(read_stats, READS)                                                                             \
   X(read_meta, READS)                                                                              \
   X(write_meta, WRITES)                                                                            \

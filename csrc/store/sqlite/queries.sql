@@ -26,7 +26,8 @@ PRAGMA data_version
 SELECT last_batch, last_seq, folded_seq, last_key, last_client_key, last_message_id, last_job_id,
   latest_ms,
   (SELECT epoch FROM lease WHERE first_partition = 0),
-  (SELECT value FROM meta WHERE key = 'file_id')
+  (SELECT value FROM meta WHERE key = 'file_id'),
+  (SELECT coalesce(max(audit_id), 0) FROM audit)
 FROM marks
 
 -- name: read_batch_guard
@@ -393,6 +394,16 @@ GROUP BY name, metric ORDER BY name, metric
 -- name: read_rollups
 SELECT minute_ms, name, metric, value FROM rollups WHERE minute_ms >= ? AND minute_ms < ?
 ORDER BY minute_ms, name, metric
+
+-- name: insert_audit
+INSERT INTO audit (audit_id, at_ms, actor, action, target, detail) VALUES (?, ?, ?, ?, ?, ?)
+
+-- name: delete_audit
+DELETE FROM audit WHERE audit_id <= ?
+
+-- name: read_audit
+SELECT audit_id, at_ms, actor, action, target, detail FROM audit
+WHERE audit_id < ?1 ORDER BY audit_id DESC LIMIT ?2
 
 -- name: read_stats
 SELECT m.instance_count,

@@ -104,6 +104,7 @@ const duro_store_ops duro_store_sqlite = {
     .counters = duro__sqlite_counters,
     .stats = duro__sqlite_stats,
     .owner_figures = duro__sqlite_owner_figures,
+    .audit = duro__sqlite_audit,
     .note = duro__sqlite_note,
     .prune = duro__sqlite_prune,
 };

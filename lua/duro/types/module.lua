@@ -80,7 +80,7 @@ function duro.activity(name, fn) end
 ---@field log? fun(level: string, message: string, fields: table)
 ---@field debug? duro.DebugOptions
 ---@field management? duro.ManagementOptions
----@field access_control? table (not built yet)
+---@field access_control? duro.AccessControl hooks that decide what views may see and do
 
 ---Payloads (inputs, outputs, event data, custom status, KV values, heartbeat details, `data` of errors) are
 ---stored as what `encode` makes of them. Names, ids, attributes, reasons, and the codes and messages of errors

@@ -429,6 +429,51 @@ describe("a file that is opened again", function()
     assert.equal("data", rt:wait(id, 10))
   end)
 
+  it("does not run an activity again that left with a token while its instance was suspended", function()
+    local runs, token = 0, nil
+    local function open(options)
+      local rt = runtimes.open(options)
+      rt:activity("asks", function(ctx)
+        runs = runs + 1
+        assert(ctx.runtime:suspend(ctx.instance_id))
+        token = ctx:defer()
+      end)
+      rt:orchestration("order", function(ctx) return ctx:activity("asks") end)
+      return rt
+    end
+    local rt = open { path = path }
+    assert(rt:start("order", nil, { id = "o" }))
+    assert(rt:run_until_idle(10))
+    rt:close()
+    for _, options in ipairs { {}, { debug = { replay_every_turn = true } } } do
+      options.path = path
+      rt = open(options)
+      assert(rt:resume("o"))
+      assert(rt:run_until_idle(10))
+      assert(rt:suspend("o"))
+      rt:close()
+    end
+    assert.equal(1, runs)
+    rt = open { path = path }
+    assert(rt:resume("o"))
+    assert(rt:complete_activity(token, "yes"))
+    assert.equal("yes", rt:wait("o", 10))
+  end)
+
+  it("wakes what is due though memory is full of those that wait", function()
+    local rt = runtimes.open { path = path, max_live_instances = 1 }
+    rt:orchestration("sleeps", function(ctx) ctx:sleep(60) end)
+    rt:orchestration("waits", function(ctx) ctx:wait_event("e") end)
+    assert(rt:start("sleeps", nil, { id = "s" }))
+    assert(rt:start("waits", nil, { id = "w" }))
+    assert(rt:details("w")) -- folds, so that the other can leave memory
+    assert(rt:run_until_idle(10))
+    assert.equal(1, rt:runtime_metrics().live_instances)
+    assert(rt:advance(61))
+    assert.equal("completed", rt:status("s").status)
+    assert.equal("running", rt:status("w").status)
+  end)
+
   it("keeps few instances in memory, and loses none", function()
     local rt = runtimes.open { path = path, max_live_instances = 5 }
     rt:orchestration("waits", function(ctx, n)

@@ -182,13 +182,13 @@ bool duro__evict_waits(const duro_runtime *rt) {
          !folded(rt, i);
 }
 
-void duro__evict(duro_runtime *rt) {
+void duro__evict(duro_runtime *rt, size_t room) {
   size_t limit = (size_t)rt->options.max_live_instances;
   int looks = 0;
-  while (rt->live_count > limit && looks < EVICT_LOOKS) {
+  while (rt->live_count + room > limit && looks < EVICT_LOOKS) {
     duro__instance *i = rt->lru.lru_next;
     if (i == &rt->lru) return;
-    if (!idle(i)) {
+    if (!idle(i) || i->due_ms <= duro_now_ms(rt)) { // what is due would have to come back at once
       looks++;
       duro__instance_touch(rt, i);
       continue;

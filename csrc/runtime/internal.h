@@ -393,7 +393,7 @@ duro_code duro__instance_scan(duro_runtime *rt, duro__instance *i,
 void duro__instance_drop(duro_runtime *rt,
                          duro__instance *i); // out of memory; must have nothing in flight
 void duro__instance_touch(duro_runtime *rt, duro__instance *i); // used: to the young end
-void duro__evict(duro_runtime *rt);                             // over max_live_instances
+void duro__evict(duro_runtime *rt, size_t room); // until max_live_instances leave that much room
 bool duro__evict_waits(const duro_runtime *rt); // ... and what should go is only to be folded first
 duro_code duro__instance_build(duro_runtime *rt, duro__instance *i,
                                duro_error **err); // its exec, by replay
@@ -432,6 +432,7 @@ int64_t duro__timers_next_ms(duro_runtime *rt);
 bool duro__timers_fire(duro_runtime *rt); // everything due now; true when something was
 void duro__sweep_start(duro_runtime *rt, int64_t from_wake_ms);
 bool duro__sweep_step(duro_runtime *rt); // loads the next due ones from the store
+bool duro__sweep_has_room(const duro_runtime *rt);
 
 // --- batch.c ---
 duro__batch *duro__batch_open(duro_runtime *rt); // the one being filled; NULL when memory is out

@@ -65,12 +65,20 @@ static const duro__open *lost_too_often(const duro_runtime *rt, duro__exec *x) {
   return NULL;
 }
 
-// A job that has ended, and whose result went down with a batch: it will be delivered again.
-static bool result_is_kept(const duro_runtime *rt, const duro__instance *i, const duro__open *o) {
+// Its attempt has ended, or left with a token.
+static bool tells_of_end(const duro_message *m, const duro__instance *i, const duro__open *o) {
+  if (m->instance_key != i->key || m->execution_id != i->execution_id) return false;
+  return duro__is_result(m, o) ||
+         (m->event.kind == DURO_EVENT_ACTIVITY_DEFERRED && m->event.source == o->id);
+}
+
+// A job that has ended: what it gave waits in the inbox, or went down with a batch and will be delivered again.
+static bool result_waits(const duro_runtime *rt, const duro__instance *i, const duro__open *o) {
+  for (const duro_message *m = i->inbox_head; m; m = m->next) {
+    if (tells_of_end(m, i, o)) return true;
+  }
   for (const duro_message *m = rt->kept; m; m = m->next) {
-    if (m->instance_key == i->key && m->execution_id == i->execution_id && duro__is_result(m, o)) {
-      return true;
-    }
+    if (tells_of_end(m, i, o)) return true;
   }
   return false;
 }
@@ -93,7 +101,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
        o = duro__exec_open_next(i->exec, o->id)) {
     if (o->kind != DURO__OPEN_ACTIVITY || o->runtime || o->queue.p) continue;
     if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
-    if (result_is_kept(rt, i, o) || begins_again(rt, i, o)) continue;
+    if (result_waits(rt, i, o) || begins_again(rt, i, o)) continue;
     if (!duro__find_activity(rt, o->name)) { // it has not run here, and waits
       duro__job_start(rt, i, o);
       continue;

@@ -127,7 +127,7 @@ static bool own_work(duro_runtime *rt) {
   any |= duro__batches_turn(rt);
   duro__fold_turn(rt);
   duro__figures_turn(rt);
-  if (rt->live_count > (size_t)rt->options.max_live_instances) duro__evict(rt);
+  if (rt->live_count > (size_t)rt->options.max_live_instances) duro__evict(rt, 0);
   return any;
 }
 
@@ -180,8 +180,7 @@ int64_t duro_next_timeout_ms(const duro_runtime *rt) {
     } else if (due_ms <= now_ms)
       wait = 0;
   }
-  bool room = rt->live_count < (size_t)rt->options.max_live_instances;
-  if (rt->sweeping && room && turns_allowed(rt)) wait = 0;
+  if (rt->sweeping && duro__sweep_has_room(rt) && turns_allowed(rt)) wait = 0;
   if (rt->fault && !rt->probing && !rt->in_flight)
     wait = least(wait, ms_until_ns(rt->fault_retry_ns));
   if (rt->resume_ns && !rt->fault) wait = least(wait, ms_until_ns(rt->resume_ns));
@@ -240,6 +239,6 @@ bool duro_idle(const duro_runtime *rt) {
   if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;
   if (rt->fault || rt->resume_ns || rt->starved_ns || rt->in_flight || rt->open) return false;
   if (rt->ready_count || rt->recheck_stalled || rt->want_fold.count) return false;
-  if (rt->sweeping && rt->live_count < (size_t)rt->options.max_live_instances) return false;
+  if (rt->sweeping && duro__sweep_has_room(rt)) return false;
   return duro_next_due_ms(self) > duro__now(self);
 }

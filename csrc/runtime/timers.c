@@ -167,11 +167,19 @@ static void fire(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
   }
 }
 
+// Nothing that still lies in the store is due before it: what is due at one time happens in one order, whether it
+// stayed in memory or not.
+static bool is_next(const duro_runtime *rt, const duro__instance *i) {
+  if (i->due_ms >= rt->next_sweep_ms) return false;
+  if (!rt->sweeping || i->due_ms < rt->sweep_wake_ms) return true;
+  return i->due_ms == rt->sweep_wake_ms && i->key <= rt->sweep_key;
+}
+
 bool duro__timers_fire(duro_runtime *rt) {
   if (!rt->due.count) return false;
   int64_t now_ms = duro__now(rt);
   bool any = false;
-  while (rt->due.count && rt->due.items[0]->due_ms <= now_ms) {
+  while (rt->due.count && rt->due.items[0]->due_ms <= now_ms && is_next(rt, rt->due.items[0])) {
     duro__instance *i = rt->due.items[0];
     any = true;
     if (i->status == DURO_STATUS_PENDING) {
@@ -228,6 +236,13 @@ static void sweep_load(duro_runtime *rt, const duro_instance_row *row) {
   duro_error_free(err);
 }
 
+// The limit holds back what is due as long as others move and will make room. When nothing does, because all
+// that is live waits in memory (its jobs run, or it is not folded yet), a page more is loaded all the same.
+bool duro__sweep_has_room(const duro_runtime *rt) {
+  return rt->live_count < (size_t)rt->options.max_live_instances ||
+         (!rt->ready_count && !rt->in_flight && !rt->open);
+}
+
 bool duro__sweep_step(duro_runtime *rt) {
   if (rt->role != DURO_ROLE_RUNTIME || rt->fault) return false;
   if (!rt->sweeping) {
@@ -236,10 +251,8 @@ bool duro__sweep_step(duro_runtime *rt) {
     duro__sweep_start(rt, rt->swept_to_ms < rt->next_sweep_ms ? rt->swept_to_ms
                                                               : rt->next_sweep_ms - 1);
   }
-  if (rt->live_count >= (size_t)rt->options.max_live_instances) {
-    duro__evict(rt);
-    if (rt->live_count >= (size_t)rt->options.max_live_instances) return false;
-  }
+  duro__evict(rt, 1);
+  if (!duro__sweep_has_room(rt)) return false;
   duro_arena arena = {0};
   duro_instance_rows rows = {0};
   int64_t next_ms = DURO_NEVER;

@@ -414,7 +414,9 @@ static void wait_for_commit(duro_runtime *rt, duro__instance *i) {
   if (rt->open) duro__batch_keep_inbox(rt, rt->open, i);
 }
 
-// Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting).
+// Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting). With the virtual clock
+// one that could go on waits for its batch as one that has to be replayed does, so that both meet the
+// same messages in the same order.
 static bool prepare(duro_runtime *rt, duro__instance *i) {
   bool drop = i->stale_code || (rt->options.replay_every_turn && i->exec && i->last_seq);
   if (drop || (!i->exec && !i->needs_insert &&
@@ -423,6 +425,9 @@ static bool prepare(duro_runtime *rt, duro__instance *i) {
       wait_for_commit(rt, i);
       return false;
     }
+  } else if (i->exec && i->batches && rt->options.virtual_clock) {
+    wait_for_commit(rt, i);
+    return false;
   } else if (i->exec) {
     return true;
   }

@@ -215,7 +215,7 @@ static void fold_done(duro_runtime *rt, duro__command *c) {
       fold_start(rt);
   }
   checkpoint_start(rt);
-  duro__evict(rt);
+  duro__evict(rt, 0);
 }
 
 static void fold_start(duro_runtime *rt) {

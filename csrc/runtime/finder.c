@@ -160,6 +160,8 @@ static bool fail(duro__finder *s) {
 }
 
 static void finish(duro_runtime *rt, duro__finder *s) {
+  if (rt->closing && !s->code)
+    s->code = duro_fail(&s->error, DURO_CLOSED, "the runtime was closed");
   if (!s->code)
     s->found(rt, s);
   else if (!fail(s) && s->failed)
@@ -221,13 +223,14 @@ static bool is_cheap(const duro__finder *s) {
 static void begin(duro_request *r, void *user) {
   duro_runtime *rt = r->rt;
   duro__finder *s = user;
-  if (!is_cheap(s)) {
+  if (!rt->closing && !is_cheap(s)) {
     order_page(rt, s);
     return;
   }
-  do {
+  while (!rt->closing) {
     read_page(rt, s);
-  } while (goes_on(s));
+    if (!goes_on(s)) break;
+  }
   finish(rt, s);
 }
 

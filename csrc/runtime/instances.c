@@ -328,14 +328,21 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
 
 // --- Messages ---
 
+// A start that a client posted may be taken up behind what others sent the instance: it goes first.
 void duro__inbox_add(duro__instance *i, duro_message *m) {
+  i->inbox_count++;
+  if (m->event.kind == DURO_EVENT_ORCHESTRATION_STARTED) {
+    m->next = i->inbox_head;
+    i->inbox_head = m;
+    if (!i->inbox_tail) i->inbox_tail = m;
+    return;
+  }
   m->next = NULL;
   if (i->inbox_tail)
     i->inbox_tail->next = m;
   else
     i->inbox_head = m;
   i->inbox_tail = m;
-  i->inbox_count++;
 }
 
 bool duro__instance_parked(const duro__instance *i) {

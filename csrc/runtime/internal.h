@@ -465,7 +465,9 @@ void duro__writer_push(duro_runtime *rt, duro__command *c); // to the store thre
 bool duro__writer_moves(duro_runtime *rt); // it is there, and not stuck in a command
 void duro__helper_push(duro_runtime *rt, duro__command *c);
 bool duro__writer_collect(duro_runtime *rt); // loop thread: calls `done` of what is finished
-// Runs `then` once everything committed so far is in the projection (at once when it is).
+// Runs `then` once everything committed so far is in the projection (at once when it is). With a `user`
+// of its own it is called also when the runtime closes before that, to free it; without, the request is
+// answered here.
 void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
                        void *user);
 void duro__fold_turn(duro_runtime *rt); // starts folding when it is time

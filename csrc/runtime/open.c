@@ -292,14 +292,10 @@ static void answer_closed(duro_runtime *rt) {
       duro__request_fail(b->requests.items[k], DURO_CLOSED, "the runtime was closed");
     }
   }
-  for (size_t k = 0; k < rt->want_fold.count; k++) {
-    duro__request_fail(rt->want_fold.items[k], DURO_CLOSED, "the runtime was closed");
-  }
   for (duro_message *m = rt->kept; m; m = m->next) {
     if (m->waiter) duro__request_fail(m->waiter, DURO_CLOSED, "the runtime was closed");
     m->waiter = NULL;
   }
-  rt->want_fold.count = 0;
 }
 
 static void free_all(duro_runtime *rt) {

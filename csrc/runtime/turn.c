@@ -3,6 +3,7 @@
 //
 // Order matters: the exec records first, then its effects are turned into rows and messages of the same
 // batch; jobs and answers wait until the batch is durable.
+#include "runtime/answers.h"
 #include "runtime/internal.h"
 
 #define BROKEN_TURNS      3
@@ -534,5 +535,10 @@ void duro__turn_run(duro_runtime *rt, duro__instance *i) {
     run_parked(rt, i);
     return;
   }
-  if (prepare(rt, i) && i->inbox_head) run(rt, i, TAKES_ALL);
+  if (!prepare(rt, i) || !i->inbox_head) return;
+  if (duro__start_waits(i)) { // its row is there, its start still a request: what came waits for it
+    if (rt->open) duro__batch_keep_inbox(rt, rt->open, i);
+    return;
+  }
+  run(rt, i, TAKES_ALL);
 }

@@ -4,6 +4,7 @@
 // Invariant: a command is touched by one thread at a time: the loop until it is pushed, the worker
 // until it is on the done queue, then the loop again. To add work for a thread: a command with `run`
 // and `done`, nothing else.
+#include "runtime/answers.h"
 #include "runtime/internal.h"
 
 #define FOLD_EVERY_NS                                                                              \
@@ -79,10 +80,27 @@ duro_code duro__writer_start(duro_runtime *rt, duro_error **err) {
   return code;
 }
 
+static bool worker_idle(duro__worker *w) {
+  if (!w->started) return true;
+  uv_mutex_lock(&w->lock);
+  bool idle = !w->busy && !w->todo_head && !w->done_head;
+  uv_mutex_unlock(&w->lock);
+  return idle;
+}
+
+static void fold_continue(duro_runtime *rt);
+
+// What comes to its end may order more, and that comes to its end too.
 void duro__writer_stop(duro_runtime *rt) {
+  for (;;) {
+    duro__writer_collect(rt);
+    if (!rt->folding) fold_continue(rt);
+    bool idle = worker_idle(&rt->writer) && worker_idle(&rt->helper);
+    if (idle && !rt->want_fold.count) break;
+    if (!idle) uv_run(&rt->loop, UV_RUN_ONCE); // a worker wakes it
+  }
   worker_stop(&rt->writer);
   worker_stop(&rt->helper);
-  duro__writer_collect(rt);
   worker_free(&rt->writer);
   worker_free(&rt->helper);
 }
@@ -187,7 +205,10 @@ static void fold_continue(duro_runtime *rt) {
   rt->want_fold.count = 0;
   for (size_t k = 0; k < count; k++) {
     duro_request *r = rt->want_fold.items[k];
-    r->on_done(r, r->user);
+    if (rt->closing && !r->user)
+      duro__request_fail(r, DURO_CLOSED, "the runtime was closed");
+    else
+      r->on_done(r, r->user);
   }
 }
 
@@ -209,7 +230,7 @@ static void fold_done(duro_runtime *rt, duro__command *c) {
   if (c->code == DURO_LOCKED) rt->lost = true;
   command_free(c);
   if (rt->want_fold.count) {
-    if (failed || everything_folded(rt))
+    if (failed || everything_folded(rt) || rt->closing)
       fold_continue(rt);
     else
       fold_start(rt);
@@ -236,7 +257,8 @@ void duro__fold_turn(duro_runtime *rt) {
 
 void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
                        void *user) {
-  if (rt->role != DURO_ROLE_RUNTIME || (everything_folded(rt) && !rt->folding)) {
+  bool folded = everything_folded(rt) && !rt->folding;
+  if (rt->role != DURO_ROLE_RUNTIME || folded || rt->closing) {
     then(r, user);
     return;
   }

@@ -251,4 +251,45 @@ TEST(calls_under_way_are_answered_when_the_client_closes) {
   close_pair(&p);
 }
 
+// --- A start that the owner has not taken yet ---
+
+static duro_runtime *starter;
+
+static void start_x(void) {
+  CHECK_STR(ask(starter, "start", "{\"name\":\"waits\",\"id\":\"x\"}"), "\"x\"");
+}
+
+static void start_x_later(void) {
+  CHECK_STR(ask(starter, "start", "{\"name\":\"waits\",\"id\":\"x\",\"delay_ms\":50}"), "\"x\"");
+}
+
+TEST(an_event_of_another_instance_waits_for_the_start_that_a_client_has_posted) {
+  void (*const starts[])(void) = {start_x, start_x_later};
+  for (size_t n = 0; n < 2; n++) {
+    pair p = open_pair();
+    register_script(p.owner, "raises", "r");
+    starter = p.client;
+    script_before_raise = starts[n];
+    CHECK_STR(ask(p.owner, "start", "{\"name\":\"raises\",\"id\":\"r\"}"), "\"r\"");
+    script_before_raise = NULL;
+    CHECK_STR(from_client(&p, "wait", "{\"id\":\"x\"}"),
+              "{\"instance_id\":\"x\",\"status\":\"completed\",\"output\":0}");
+    close_pair(&p);
+  }
+}
+
+TEST(such_an_event_survives_the_owner) {
+  pair p = open_pair();
+  register_script(p.owner, "raises", "r");
+  starter = p.client;
+  script_before_raise = start_x_later;
+  CHECK_STR(ask(p.owner, "start", "{\"name\":\"raises\",\"id\":\"r\"}"), "\"r\"");
+  script_before_raise = NULL;
+  duro_close(p.owner);
+  p.owner = open_owner(p.path);
+  CHECK_STR(from_client(&p, "wait", "{\"id\":\"x\"}"),
+            "{\"instance_id\":\"x\",\"status\":\"completed\",\"output\":0}");
+  close_pair(&p);
+}
+
 CHECK_MAIN()

@@ -7,6 +7,7 @@
  *   c  the child orchestration `child`
  *   s  custom status = the number of letters done     k  kv "step" = the same
  *   n  continue as new, in the first execution only   f  fail
+ *   r  raise the event `go` of the instance `x`; script_before_raise, when it is set, is called before
  *
  * A query answers {"done":letters}. Include check.h first. */
 #ifndef DURO_SPEC_SCRIPT_HOST_H
@@ -27,6 +28,7 @@ typedef struct script {
 } script;
 
 static char host_token[128];
+static void (*script_before_raise)(void);
 
 static duro_code script_go(script *s, duro_turn *turn, duro_error **err) {
   char number[32];
@@ -60,6 +62,10 @@ static duro_code script_go(script *s, duro_turn *turn, duro_error **err) {
       break;
     case 'k':
       code = duro_turn_kv_set(turn, DURO_STR("step"), count, err);
+      break;
+    case 'r':
+      if (script_before_raise) script_before_raise();
+      code = duro_turn_raise(turn, DURO_STR("x"), DURO_STR("go"), count, err);
       break;
     case 'n':
       if (s->execution > 1) break;

@@ -94,9 +94,8 @@ static const char digit_pairs[] = "000102030405060708091011121314151617181920212
                                   "50515253545556575859606162636465666768697071727374"
                                   "75767778798081828384858687888990919293949596979899";
 
-void duro_buf_add_int(duro_buf *b, int64_t value) {
-  char text[20]; // the longest is -9223372036854775808
-  char *at = text + sizeof text;
+static char *format_int(char *end, int64_t value) {
+  char *at = end;
   uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
   while (rest >= 100) {
     at -= 2;
@@ -110,7 +109,20 @@ void duro_buf_add_int(duro_buf *b, int64_t value) {
     *--at = (char)('0' + rest);
   }
   if (value < 0) *--at = '-';
-  duro_buf_add(b, at, (size_t)(text + sizeof text - at));
+  return at;
+}
+
+size_t duro_format_int(char out[DURO_INT_SIZE], int64_t value) {
+  char text[DURO_INT_SIZE], *end = text + sizeof text;
+  char *at = format_int(end, value);
+  memcpy(out, at, (size_t)(end - at));
+  return (size_t)(end - at);
+}
+
+void duro_buf_add_int(duro_buf *b, int64_t value) {
+  char text[DURO_INT_SIZE], *end = text + sizeof text;
+  char *at = format_int(end, value);
+  duro_buf_add(b, at, (size_t)(end - at));
 }
 
 void duro_buf_printf(duro_buf *b, const char *format, ...) {

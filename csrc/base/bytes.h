@@ -65,6 +65,8 @@ static inline void duro_buf_add_char(duro_buf *b, char c) {
 }
 #define duro_buf_add_lit(b, literal) duro_buf_add((b), "" literal, sizeof(literal) - 1)
 static inline void duro_buf_add_str(duro_buf *b, duro_str s) { duro_buf_add(b, s.p, s.n); }
+#define DURO_INT_SIZE 20 // the longest is -9223372036854775808
+size_t duro_format_int(char out[DURO_INT_SIZE], int64_t value); // no NUL; how many
 void duro_buf_add_int(duro_buf *b, int64_t value);
 void duro_buf_printf(duro_buf *b, const char *format, ...) DURO_PRINTF(2, 3);
 static inline duro_str duro_buf_str(const duro_buf *b) {

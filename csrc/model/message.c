@@ -1,9 +1,7 @@
-// Messages: an event without id and time, copied into one owned block with its addressee.
+// Messages: an event without id and time, copied into one block with its addressee.
 //
 // The copy walks DURO_EVENT_FIELDS, so a new field of an event needs no change here.
 #include "model/message.h"
-
-#include <stdlib.h>
 
 static size_t text_bytes(const duro_event *e) {
   size_t n = 0;
@@ -43,33 +41,27 @@ static void move_texts(duro_event *e, char *to) {
 #undef MOVE_JSON
 }
 
-duro_message *duro_message_new(int64_t instance_key, int64_t execution_id,
+duro_message *duro_message_new(duro_pool *pool, int64_t instance_key, int64_t execution_id,
                                const duro_event *event) {
-  duro_message *m = calloc(1, sizeof *m);
-  char *bytes = malloc(text_bytes(event) + 1); // one more: an empty text keeps an address
-  if (!m || !bytes) {
-    free(m);
-    free(bytes);
-    return NULL;
-  }
-  m->instance_key = instance_key;
-  m->execution_id = execution_id;
+  // One more byte: an empty text keeps an address.
+  duro_message *m = duro_pool_take(pool, sizeof *m + text_bytes(event) + 1);
+  if (!m) return NULL;
+  *m = (duro_message){.instance_key = instance_key, .execution_id = execution_id, .pool = pool};
   m->event = *event;
   m->event.id = 0;
   m->event.at_ms = 0;
-  m->bytes = bytes;
-  move_texts(&m->event, bytes);
+  move_texts(&m->event, m->bytes);
   return m;
 }
 
-duro_code duro_message_decode(int64_t instance_key, int64_t execution_id, duro_str body,
-                              duro_message **out, duro_error **err) {
+duro_code duro_message_decode(duro_pool *pool, int64_t instance_key, int64_t execution_id,
+                              duro_str body, duro_message **out, duro_error **err) {
   duro_arena arena = {0};
   duro_event event;
   *out = NULL;
   duro_code code = duro_event_decode(body, &arena, &event, err);
   if (!code) {
-    *out = duro_message_new(instance_key, execution_id, &event);
+    *out = duro_message_new(pool, instance_key, execution_id, &event);
     if (!*out) code = duro_fail_oom(err);
   }
   duro_arena_free(&arena);
@@ -79,7 +71,5 @@ duro_code duro_message_decode(int64_t instance_key, int64_t execution_id, duro_s
 void duro_message_encode(duro_buf *b, const duro_message *m) { duro_event_encode(b, &m->event, 0); }
 
 void duro_message_free(duro_message *m) {
-  if (!m) return;
-  free(m->bytes);
-  free(m);
+  if (m) duro_pool_give(m->pool, m);
 }

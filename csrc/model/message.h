@@ -4,6 +4,7 @@
 #ifndef DURO_MODEL_MESSAGE_H
 #define DURO_MODEL_MESSAGE_H
 
+#include "base/pool.h"
 #include "model/event.h"
 
 typedef struct duro_message {
@@ -14,15 +15,18 @@ typedef struct duro_message {
   int64_t request_id;   // its row in `requests`; 0 = none
   bool must_keep;   // the batch that caused it carries it as a row unless a turn consumes it there
   void *waiter;     // runtime: who is answered when the batch that consumes it is durable
+  duro_pool *pool;  // it goes back there; NULL: none
   duro_event event; // group A, `id` and `at_ms` unset; slices point into `bytes`
-  char *bytes;      // owned, one block
+  char bytes[];
 } duro_message;
 
-// An owned deep copy of `event` as a message; NULL when memory is out. Free with duro_message_free.
-duro_message *duro_message_new(int64_t instance_key, int64_t execution_id, const duro_event *event);
+// An owned deep copy of `event` as a message; NULL when memory is out. Free with duro_message_free, before
+// the pool ends that it is from (NULL: from none).
+duro_message *duro_message_new(duro_pool *pool, int64_t instance_key, int64_t execution_id,
+                               const duro_event *event);
 // From a row's body. Errors: corrupt, out_of_memory.
-duro_code duro_message_decode(int64_t instance_key, int64_t execution_id, duro_str body,
-                              duro_message **out, duro_error **err);
+duro_code duro_message_decode(duro_pool *pool, int64_t instance_key, int64_t execution_id,
+                              duro_str body, duro_message **out, duro_error **err);
 void duro_message_encode(duro_buf *b, const duro_message *m); // the event's JSON, id 0
 void duro_message_free(duro_message *m);
 

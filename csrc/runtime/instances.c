@@ -35,7 +35,7 @@ static void lru_add(duro_runtime *rt, duro__instance *i) {
 void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
   if (i->ready || i->gone) return;
   i->ready = true;
-  i->ready_ns = duro_clock_monotonic_ns();
+  i->ready_ns = rt->tick_ns;
   i->ready_next = NULL;
   if (rt->ready_tail)
     rt->ready_tail->ready_next = i;
@@ -222,7 +222,8 @@ static duro_code id_is_free(duro_runtime *rt, const duro__new_instance *n, duro_
   return duro_fail(err, DURO_ALREADY_EXISTS, "instance '%.*s' exists already", DURO_FMT(n->id));
 }
 
-duro_message *duro__start_message(const duro__instance *i, const duro__new_instance *n) {
+duro_message *duro__start_message(duro_runtime *rt, const duro__instance *i,
+                                  const duro__new_instance *n) {
   duro_event e = {
       .kind = DURO_EVENT_ORCHESTRATION_STARTED,
       .name = i->name,
@@ -241,7 +242,7 @@ duro_message *duro__start_message(const duro__instance *i, const duro__new_insta
     duro_buf_add_char(&carry, '}');
     e.carry = duro_buf_str(&carry);
   }
-  duro_message *m = carry.oom ? NULL : duro_message_new(i->key, 1, &e);
+  duro_message *m = carry.oom ? NULL : duro_message_new(&rt->blocks, i->key, 1, &e);
   duro_buf_free(&carry);
   return m;
 }
@@ -307,7 +308,7 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
   duro_code code = id_is_free(rt, n, err);
   if (code) return code;
   duro__instance *i = new_instance(rt, n);
-  duro_message *m = i ? duro__start_message(i, n) : NULL;
+  duro_message *m = i ? duro__start_message(rt, i, n) : NULL;
   if (!m || !duro__instance_register(rt, i)) {
     if (m) duro_message_free(m);
     if (i) duro__instance_free(i);

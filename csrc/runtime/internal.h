@@ -14,6 +14,7 @@
 #ifndef DURO_RUNTIME_INTERNAL_H
 #define DURO_RUNTIME_INTERNAL_H
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <uv.h>
 
@@ -213,13 +214,13 @@ typedef struct duro__name_counts {
 typedef struct duro__watch {
   uv_thread_t thread;
   bool started;
-  uv_mutex_t lock; // guards the rest
+  uv_mutex_t lock; // guards the rest; the atomic ones are read without it, too
   uv_cond_t wake;
   bool stop;
-  uint64_t turn_started_ns; // 0: no turn is running
+  _Atomic uint64_t turn_started_ns; // 0: no turn is running
   int64_t epoch;
   char instance_id[DURO_MAX_DERIVED_ID_BYTES + 1];
-  bool noted;
+  atomic_bool noted;
   duro_buf figures; // those that other processes see now (figures.c): a note carries them along
 } duro__watch;
 
@@ -312,11 +313,13 @@ struct duro_runtime {
 
   duro_map counts; // name -> duro__name_counts
   DURO__VEC(duro__name_counts *) dirty_counts;
-  duro__name_counts *last_counts;      // the one asked for last
-  struct duro__cache *cache;           // of answers (cache.c); NULL: none yet
-  duro_prng prng;                      // for run ids
-  duro_buf scratch;                    // within one function only
-  uint64_t started_ns, worked_ns;      // when it was opened; when the loop last began to work
+  duro__name_counts *last_counts; // the one asked for last
+  struct duro__cache *cache;      // of answers (cache.c); NULL: none yet
+  duro_pool blocks;               // for messages and jobs
+  duro_prng prng;                 // for run ids
+  duro_buf scratch;               // within one function only
+  uint64_t started_ns, worked_ns; // when it was opened; when the loop last began to work
+  uint64_t tick_ns; // the clock as it was last read: at each end of a turn or job, or later
   struct duro__figures_state *figures; // what of it others were told (figures.c)
   duro_store_stats last_stats;         // as the store last told (report.c)
   struct {
@@ -337,7 +340,8 @@ struct duro_runtime {
 duro_code duro__become_owner(duro_runtime *rt, duro_error **err);
 
 // --- clock (loop.c) ---
-int64_t duro__now(duro_runtime *rt); // the runtime's time; never goes back
+uint64_t duro__tick(duro_runtime *rt); // reads the monotonic clock
+int64_t duro__now(duro_runtime *rt);   // the runtime's time; never goes back
 
 // Runs everything that is ready at this moment in the open batch, whose bound does not count (loop.c): for
 // what must be done, and not only stored, when that batch is durable.
@@ -378,7 +382,8 @@ typedef struct duro__new_instance {
 duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, duro__instance **out,
                                 duro_error **err);
 // The message that begins it: input, attributes and deadline of `n`.
-duro_message *duro__start_message(const duro__instance *i, const duro__new_instance *n);
+duro_message *duro__start_message(duro_runtime *rt, const duro__instance *i,
+                                  const duro__new_instance *n);
 void duro__instance_ready(duro_runtime *rt, duro__instance *i);
 duro__instance *duro__instance_next_ready(duro_runtime *rt);
 // Hands a message over (owned). Wakes it; or, when it cannot run, makes the message a row.
@@ -521,7 +526,8 @@ void duro__counts_free(duro_runtime *rt);
 duro_code duro__watchdog_start(duro_runtime *rt, duro_error **err);
 void duro__watchdog_stop(duro_runtime *rt);
 void duro__watchdog_figures(duro_runtime *rt, duro_str figures);
-void duro__watchdog_turn(duro_runtime *rt, const duro__instance *i); // NULL: the turn is over
+void duro__watchdog_begin(duro_runtime *rt, const duro__instance *i); // at tick_ns
+void duro__watchdog_end(duro_runtime *rt);
 
 // --- shared small things ---
 void duro__log(duro_runtime *rt, const char *level, const char *format, ...) DURO_PRINTF(3, 4);

@@ -135,7 +135,7 @@ duro_job *duro_next_job(duro_runtime *rt) {
   queue_remove(&rt->ready_jobs, job);
   job->state = DURO__JOB_RUNNING;
   job->taken = true;
-  job->begun_ns = duro_clock_monotonic_ns();
+  job->begun_ns = duro__tick(rt);
   rt->jobs_out++;
   duro__job_begun(rt, job);
   return job;
@@ -163,16 +163,24 @@ static char *put(char **at, duro_str s, duro_str *out) {
 
 // Stable across attempts, and different for a new run under an old id.
 int duro__activity_id(char out[DURO__ACTIVITY_ID_SIZE], const duro__instance *i, int64_t task) {
-  return snprintf(out, DURO__ACTIVITY_ID_SIZE, "%.32s-%lld-%lld", i->run_id,
-                  (long long)i->execution_id, (long long)task);
+  size_t n = strnlen(i->run_id, 32);
+  memcpy(out, i->run_id, n);
+  const int64_t numbers[] = {i->execution_id, task};
+  for (size_t k = 0; k < 2; k++) {
+    out[n++] = '-';
+    n += duro_format_int(&out[n], numbers[k]);
+  }
+  out[n] = '\0';
+  return (int)n;
 }
 
 // From what a row of `jobs` tells, whether it is one or not.
 static duro_job *job_new(duro_runtime *rt, const duro_job_row *from, duro__code *code) {
   size_t size = from->instance_id.n + from->name.n + from->activity_id.n + from->input.n +
                 from->heartbeat.n + 5;
-  duro_job *job = calloc(1, sizeof *job + size);
+  duro_job *job = duro_pool_take(&rt->blocks, sizeof *job + size);
   if (!job) return NULL;
+  memset(job, 0, sizeof *job);
   char *at = (char *)(job + 1);
   put(&at, from->instance_id, &job->info.instance_id);
   put(&at, from->name, &job->info.name);
@@ -213,7 +221,7 @@ static duro_job *local_job(duro_runtime *rt, duro__instance *i, const duro__open
 
 static void make_ready(duro_runtime *rt, duro_job *job) {
   job->state = DURO__JOB_READY;
-  job->ready_ns = duro_clock_monotonic_ns();
+  job->ready_ns = rt->tick_ns;
   queue_add(&rt->ready_jobs, job);
   rt->did_something = true;
 }
@@ -259,11 +267,11 @@ static void job_free(duro_runtime *rt, duro_job *job) {
   if (job->taken) {
     rt->jobs_out--;
     rt->totals.jobs++;
-    rt->totals.work_ns += duro_clock_monotonic_ns() - job->begun_ns;
+    rt->totals.work_ns += duro__tick(rt) - job->begun_ns;
   }
   duro__code_release(rt, job->code);
   duro_buf_free(&job->heartbeat);
-  free(job);
+  duro_pool_give(&rt->blocks, job);
 }
 
 // Nobody here has this activity (yet): the job waits until it is registered.
@@ -334,7 +342,7 @@ static void deliver_result(duro_runtime *rt, duro_job *job, const duro_event *e)
     duro__claim_finish(rt, job, e);
     return;
   }
-  duro_message *m = duro_message_new(job->instance_key, job->execution_id, e);
+  duro_message *m = duro_message_new(&rt->blocks, job->instance_key, job->execution_id, e);
   if (!m) {
     duro__log(rt, "error", "memory is out: a result of '%.*s' is lost and its activity runs again",
               DURO_FMT(job->info.instance_id));

@@ -111,7 +111,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
     lost.error =
         DURO_STR("{\"code\":\"unavailable\",\"message\":\"the process that ran it has died\"}");
     if (duro__kept_ref(i, i->execution_id, o->id)) lost.heartbeat = o->heartbeat;
-    duro_message *m = duro_message_new(i->key, i->execution_id, &lost);
+    duro_message *m = duro_message_new(&rt->blocks, i->key, i->execution_id, &lost);
     if (m)
       duro__deliver(rt, i, m);
     else
@@ -138,9 +138,11 @@ static duro_code replay(duro_runtime *rt, duro__instance *i, const duro_texts *t
   memset(&i->mismatch, 0, sizeof i->mismatch);
   rt->totals.replays++;
   count_replay(rt, i->key);
-  duro__watchdog_turn(rt, i);
+  duro__tick(rt);
+  duro__watchdog_begin(rt, i);
   code = duro__exec_replay(i->exec, &events, &i->mismatch, err);
-  duro__watchdog_turn(rt, NULL);
+  duro__watchdog_end(rt);
+  duro__tick(rt);
   if (code) return code;
   i->custom_status_version = duro__exec_custom_status_version(i->exec);
   return DURO_OK;
@@ -214,11 +216,13 @@ duro__instance *duro__instance_of_row(duro_runtime *rt, const duro_instance_row 
   return NULL;
 }
 
-static duro_code load_messages(duro__instance *i, const duro_loaded *loaded, duro_error **err) {
+static duro_code load_messages(duro_runtime *rt, duro__instance *i, const duro_loaded *loaded,
+                               duro_error **err) {
   for (size_t k = 0; k < loaded->message_count; k++) {
     const duro_message_row *row = &loaded->messages[k];
     duro_message *m = NULL;
-    duro_code code = duro_message_decode(i->key, row->execution_id, row->body, &m, err);
+    duro_code code =
+        duro_message_decode(&rt->blocks, i->key, row->execution_id, row->body, &m, err);
     if (code) return code;
     m->row_id = row->id;
     duro__inbox_add(i, m);
@@ -274,7 +278,7 @@ static duro_code load(duro_runtime *rt, int64_t key, duro__instance **out, duro_
   duro__instance *i = NULL;
   duro_code code = duro__store_load(rt->store, key, &arena, &loaded, err);
   if (!code && !(i = from_row(&loaded.instance))) code = duro_fail_oom(err);
-  if (!code) code = load_messages(i, &loaded, err);
+  if (!code) code = load_messages(rt, i, &loaded, err);
   if (!code && !duro__instance_register(rt, i)) code = duro_fail_oom(err);
   if (code) {
     if (i) duro__instance_free(i);

@@ -33,6 +33,8 @@ int64_t duro__now(duro_runtime *rt) {
   return rt->last_now_ms;
 }
 
+uint64_t duro__tick(duro_runtime *rt) { return rt->tick_ns = duro_clock_monotonic_ns(); }
+
 int64_t duro_now_ms(const duro_runtime *rt) {
   int64_t now_ms = rt->options.virtual_clock ? rt->virtual_now_ms : duro_clock_wall_ms();
   return now_ms > rt->last_now_ms ? now_ms : rt->last_now_ms;
@@ -132,7 +134,7 @@ static bool own_work(duro_runtime *rt) {
 }
 
 static bool work(duro_runtime *rt) {
-  rt->worked_ns = duro_clock_monotonic_ns();
+  rt->worked_ns = duro__tick(rt);
   uv_run(&rt->loop, UV_RUN_NOWAIT);
   bool any = duro__writer_collect(rt);
   any |= duro__threads_collect(rt);

@@ -311,6 +311,7 @@ static void free_all(duro_runtime *rt) {
   duro__figures_free(rt);
   free(rt->reload.items);
   free(rt->want_fold.items);
+  duro_pool_free(&rt->blocks);
   duro_buf_free(&rt->scratch);
   free((void *)rt->options.queues);
   free(rt->path);

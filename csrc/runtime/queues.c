@@ -403,7 +403,7 @@ static duro__instance *receiver(duro_runtime *rt, duro_request *r, int64_t key) 
 
 static void deliver(duro_runtime *rt, duro_request *r, duro__instance *i, int64_t execution_id,
                     const duro_event *e) {
-  duro_message *m = duro_message_new(i->key, execution_id, e);
+  duro_message *m = duro_message_new(&rt->blocks, i->key, execution_id, e);
   if (!m) {
     if (r) duro__fail_memory(r);
     return;

@@ -95,7 +95,7 @@ void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
   row->event_count = result->event_count;
   row->status = result->status;
   row->at_ms = duro__exec_now_ms(i->exec);
-  row->turn_us = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000);
+  row->turn_us = (int64_t)((rt->tick_ns - started_ns) / 1000);
   row->events = duro__row_keep(b, result->events);
   bool over = duro_status_final(result->status);
   row->wake_at_ms = over ? DURO_NEVER : duro__exec_wake_at_ms(i->exec);

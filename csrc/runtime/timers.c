@@ -96,7 +96,7 @@ int64_t duro__timers_next_ms(duro_runtime *rt) {
 // --- Firing ---
 
 static void arrive(duro_runtime *rt, duro__instance *i, const duro_event *e) {
-  duro_message *m = duro_message_new(i->key, i->execution_id, e);
+  duro_message *m = duro_message_new(&rt->blocks, i->key, i->execution_id, e);
   if (m) duro__deliver(rt, i, m);
 }
 

@@ -13,7 +13,7 @@
 
 static void post_event(duro_runtime *rt, duro__instance *to, const duro_event *e,
                        int64_t execution_id) {
-  duro_message *m = duro_message_new(to->key, execution_id, e);
+  duro_message *m = duro_message_new(&rt->blocks, to->key, execution_id, e);
   if (!m) {
     duro_error *err = NULL;
     duro_fail_oom(&err);
@@ -213,7 +213,8 @@ static void instance_ended(duro_runtime *rt, duro__batch *b, duro__instance *i,
 static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
                            const duro__turn_result *result) {
   duro_execution_row *row = duro__vec_push(&b->executions);
-  duro_message *start = duro_message_new(i->key, i->execution_id + 1, &result->next_start);
+  duro_message *start =
+      duro_message_new(&rt->blocks, i->key, i->execution_id + 1, &result->next_start);
   if (!row || !start) {
     b->poisoned = true;
     if (start) duro_message_free(start);
@@ -455,8 +456,8 @@ static bool prepare(duro_runtime *rt, duro__instance *i) {
 static void run(duro_runtime *rt, duro__instance *i, takes which) {
   duro__batch *b = duro__batch_open(rt);
   if (!b) return;
-  uint64_t started_ns = duro_clock_monotonic_ns();
-  duro__watchdog_turn(rt, i);
+  uint64_t started_ns = rt->tick_ns;
+  duro__watchdog_begin(rt, i);
   int64_t timers = duro__exec_open_count(i->exec, DURO__OPEN_TIMER);
   duro__exec_turn_begin(i->exec, duro__now(rt));
   duro_message *done = NULL;
@@ -464,10 +465,10 @@ static void run(duro_runtime *rt, duro__instance *i, takes which) {
   duro_code code = apply_inbox(i, which, &done, &err);
   duro__turn_result result = {0};
   duro__exec_turn_end(i->exec, &result);
-  duro__watchdog_turn(rt, NULL);
+  duro__watchdog_end(rt);
   b->turn_count++;
   rt->totals.turns++;
-  rt->totals.work_ns += duro_clock_monotonic_ns() - started_ns;
+  rt->totals.work_ns += duro__tick(rt) - started_ns;
   if (code) {
     inbox_give_back(i, done);
     turn_broke(rt, i, code, err);

@@ -8,7 +8,7 @@
 
 // False when memory is out: then the batch is not stored.
 static bool tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
-  duro_message *m = duro_message_new(i->key, 0, e);
+  duro_message *m = duro_message_new(&rt->blocks, i->key, 0, e);
   if (!m) {
     duro_error *err = NULL;
     duro_fail_oom(&err);

@@ -44,7 +44,7 @@ static duro__instance *receiver(duro_runtime *rt, duro_request *r, duro_str id, 
 
 static void submit(duro_runtime *rt, duro_request *r, duro__instance *i, int64_t execution_id,
                    const duro_event *e) {
-  duro_message *m = duro_message_new(i->key, execution_id, e);
+  duro_message *m = duro_message_new(&rt->blocks, i->key, execution_id, e);
   if (!m) {
     duro__fail_memory(r);
     return;

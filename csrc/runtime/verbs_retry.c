@@ -83,7 +83,7 @@ static void uncount(duro_runtime *rt, const duro_instance_row *row) {
 }
 
 static void tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
-  duro_message *m = duro_message_new(i->key, i->execution_id, e);
+  duro_message *m = duro_message_new(&rt->blocks, i->key, i->execution_id, e);
   if (!m) {
     poison(rt, DURO_OUT_OF_MEMORY, NULL);
     return;
@@ -94,7 +94,7 @@ static void tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
 
 static void bring_back(duro_runtime *rt, duro__batch *b, const duro__retry_step *s, duro_str reason,
                        duro_arena *arena) {
-  uint64_t started_ns = duro_clock_monotonic_ns();
+  uint64_t started_ns = duro__tick(rt);
   duro_error *err = NULL;
   duro_code code = DURO_OK;
   duro_events events = {0};
@@ -110,6 +110,7 @@ static void bring_back(duro_runtime *rt, duro__batch *b, const duro__retry_step 
     i->custom_status_version = duro__exec_custom_status_version(i->exec);
     i->retried = true;
     duro__count(rt, i->name, DURO__TIMERS_OPEN, duro__exec_open_count(i->exec, DURO__OPEN_TIMER));
+    duro__tick(rt);
     write_rows(rt, b, i, &turn, started_ns);
     uncount(rt, &s->row);
     duro__instance_unbuild(rt, i); // its code stands up by replay, once this is stored

@@ -92,7 +92,7 @@ static duro_code pending_input(duro_runtime *rt, int64_t key, duro_arena *scratc
   duro_code code = duro__store_messages(rt->store, key, scratch, &rows, &count, err);
   for (size_t i = 0; i < count && !code; i++) {
     duro_message *m = NULL;
-    code = duro_message_decode(key, rows[i].execution_id, rows[i].body, &m, err);
+    code = duro_message_decode(NULL, key, rows[i].execution_id, rows[i].body, &m, err);
     if (code) break;
     bool starts = m->event.kind == DURO_EVENT_ORCHESTRATION_STARTED;
     if (starts) *out = duro_arena_dup(scratch, m->event.input);

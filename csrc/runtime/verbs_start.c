@@ -117,16 +117,16 @@ static found look_up(duro_runtime *rt, duro_request *r, const duro__start *s) {
 
 // --- Creating ---
 
-static duro_message *event_message(duro__instance *i, const duro__start *s) {
+static duro_message *event_message(duro_runtime *rt, duro__instance *i, const duro__start *s) {
   duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED, .name = s->event_name, .input = s->event_data};
-  return duro_message_new(i->key, 0, &e);
+  return duro_message_new(&rt->blocks, i->key, 0, &e);
 }
 
 // The start is under way already: when its event cannot follow, the whole must not be stored.
 static void raise_first(duro_runtime *rt, duro__instance *i, const duro__start *s) {
   if (!s->event_name.p) return;
   duro_error *err = NULL;
-  duro_message *m = event_message(i, s);
+  duro_message *m = event_message(rt, i, s);
   if (m) {
     duro__deliver(rt, i, m);
     return;
@@ -178,7 +178,7 @@ static void answer_existing(duro_runtime *rt, duro_request *r, const duro__start
     duro_status ended = DURO_STATUS_COMPLETED;
     duro_error *err = NULL;
     duro_code code = duro__instance_fetch(rt, s->instance.id, &i, &ended, &err);
-    duro_message *m = i ? event_message(i, s) : NULL;
+    duro_message *m = i ? event_message(rt, i, s) : NULL;
     if (code) {
       duro__fail_with(r, code, err);
     } else if (!i) {
@@ -423,7 +423,7 @@ void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str 
     settle(rt, b, i);
     duro__batch_touch(rt, b, i);
     s.instance.start_at_ms = start_at_ms;
-    m = duro__start_message(i, &s.instance);
+    m = duro__start_message(rt, i, &s.instance);
   }
   if (m) {
     if (i->status == DURO_STATUS_PENDING) store_wake(rt, b, i, start_at_ms);

@@ -49,8 +49,8 @@ static void push_note(duro_runtime *rt, const duro__watch *w, duro_str stuck) {
   duro__writer_push(rt, c);
 }
 
-static void push_stuck(duro_runtime *rt, const duro__watch *w) {
-  int64_t elapsed_ms = (int64_t)((duro_clock_monotonic_ns() - w->turn_started_ns) / 1000000);
+static void push_stuck(duro_runtime *rt, const duro__watch *w, uint64_t started_ns) {
+  int64_t elapsed_ms = (int64_t)((duro_clock_monotonic_ns() - started_ns) / 1000000);
   duro_buf b = {0};
   duro_buf_add_char(&b, '{');
   duro__add_text_member(&b, "instance_id", duro_str_from(w->instance_id));
@@ -65,10 +65,11 @@ static void push_stuck(duro_runtime *rt, const duro__watch *w) {
 // --- The thread ---
 
 static void look(duro_runtime *rt, duro__watch *w) {
-  if (!w->turn_started_ns || w->noted) return;
-  if (duro_clock_monotonic_ns() - w->turn_started_ns < LIMIT_NS) return;
+  uint64_t started_ns = w->turn_started_ns;
+  if (!started_ns || w->noted) return;
+  if (duro_clock_monotonic_ns() - started_ns < LIMIT_NS) return;
   w->noted = true;
-  push_stuck(rt, w);
+  push_stuck(rt, w, started_ns);
 }
 
 static void watch_main(void *user) {
@@ -126,20 +127,31 @@ void duro__watchdog_figures(duro_runtime *rt, duro_str figures) {
   uv_mutex_unlock(&w->lock);
 }
 
-void duro__watchdog_turn(duro_runtime *rt, const duro__instance *i) {
-  duro__watch *w = &rt->watch;
-  if (!w->started) return;
-  uint64_t now_ns = i ? duro_clock_monotonic_ns() : 0;
-  uv_mutex_lock(&w->lock);
+// With the lock: takes back the note about the turn before.
+static void forget(duro_runtime *rt, duro__watch *w) {
   bool was_noted = w->noted;
   w->noted = false;
-  w->turn_started_ns = now_ns;
-  if (i) {
-    size_t n = i->id.n < sizeof w->instance_id ? i->id.n : sizeof w->instance_id - 1;
-    memcpy(w->instance_id, i->id.p, n);
-    w->instance_id[n] = '\0';
-    w->epoch = rt->epoch;
-  }
   if (was_noted) push_note(rt, w, DURO_STR("null"));
+}
+
+void duro__watchdog_begin(duro_runtime *rt, const duro__instance *i) {
+  duro__watch *w = &rt->watch;
+  if (!w->started) return;
+  uv_mutex_lock(&w->lock);
+  forget(rt, w); // it may have been noted at the very end
+  w->turn_started_ns = rt->tick_ns;
+  size_t n = i->id.n < sizeof w->instance_id ? i->id.n : sizeof w->instance_id - 1;
+  memcpy(w->instance_id, i->id.p, n);
+  w->instance_id[n] = '\0';
+  w->epoch = rt->epoch;
+  uv_mutex_unlock(&w->lock);
+}
+
+void duro__watchdog_end(duro_runtime *rt) {
+  duro__watch *w = &rt->watch;
+  atomic_store_explicit(&w->turn_started_ns, 0, memory_order_release);
+  if (!w->noted) return;
+  uv_mutex_lock(&w->lock);
+  forget(rt, w);
   uv_mutex_unlock(&w->lock);
 }

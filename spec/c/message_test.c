@@ -36,7 +36,7 @@ TEST(a_message_owns_what_it_says) {
   duro_event e = sample();
   char *name = duro_str_dup(e.name);
   e.name = duro_str_from(name);
-  duro_message *m = duro_message_new(17, 3, &e);
+  duro_message *m = duro_message_new(NULL, 17, 3, &e);
   memset(name, 'x', strlen(name));
   free(name);
   if (!CHECK(m != NULL)) return;
@@ -50,7 +50,7 @@ TEST(a_message_owns_what_it_says) {
 }
 
 TEST(a_message_without_any_text_is_fine) {
-  duro_message *m = duro_message_new(1, 0, &(duro_event){.kind = DURO_EVENT_RESUMED});
+  duro_message *m = duro_message_new(NULL, 1, 0, &(duro_event){.kind = DURO_EVENT_RESUMED});
   if (!CHECK(m != NULL)) return;
   CHECK(m->event.name.p == NULL);
   duro_message_free(m);
@@ -59,10 +59,10 @@ TEST(a_message_without_any_text_is_fine) {
 
 TEST(a_message_round_trips_through_a_row) {
   duro_event e = sample();
-  duro_message *m = duro_message_new(17, 0, &e), *again = NULL;
+  duro_message *m = duro_message_new(NULL, 17, 0, &e), *again = NULL;
   duro_buf b = {0};
   duro_message_encode(&b, m);
-  CHECK_INT(duro_message_decode(18, 4, duro_buf_str(&b), &again, NULL), DURO_OK);
+  CHECK_INT(duro_message_decode(NULL, 18, 4, duro_buf_str(&b), &again, NULL), DURO_OK);
   if (CHECK(again != NULL)) {
     CHECK_INT(again->instance_key, 18);
     CHECK_INT(again->execution_id, 4);
@@ -77,13 +77,13 @@ TEST(a_message_round_trips_through_a_row) {
 TEST(a_body_that_is_no_event_is_corrupt) {
   duro_message *m = (duro_message *)1;
   duro_error *err = NULL;
-  CHECK_INT(duro_message_decode(1, 0, DURO_STR("{\"kind\":\"teleported\"}"), &m, &err),
+  CHECK_INT(duro_message_decode(NULL, 1, 0, DURO_STR("{\"kind\":\"teleported\"}"), &m, &err),
             DURO_CORRUPT);
   CHECK(m == NULL);
   CHECK(err && strstr(err->message, "teleported"));
   duro_error_free(err);
-  CHECK_INT(duro_message_decode(1, 0, DURO_STR(""), &m, NULL), DURO_CORRUPT);
-  CHECK_INT(duro_message_decode(1, 0, DURO_NONE, &m, NULL), DURO_CORRUPT);
+  CHECK_INT(duro_message_decode(NULL, 1, 0, DURO_STR(""), &m, NULL), DURO_CORRUPT);
+  CHECK_INT(duro_message_decode(NULL, 1, 0, DURO_NONE, &m, NULL), DURO_CORRUPT);
 }
 
 CHECK_MAIN()

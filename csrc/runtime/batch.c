@@ -213,6 +213,12 @@ static void commit_done(duro_runtime *rt, duro__command *c) {
 
 static void batch_fail(duro_runtime *rt, duro__batch *b);
 
+// Until the batch in flight is durable this thread would only wait.
+static bool nothing_else(const duro_runtime *rt) {
+  return rt->may_block && rt->in_flight == 1 && !rt->ready_count && !rt->jobs_out &&
+         !rt->ready_jobs.head && !rt->woken_jobs.head;
+}
+
 static void seal(duro_runtime *rt) {
   duro__batch *b = rt->open;
   spill(rt, b);
@@ -236,7 +242,11 @@ static void seal(duro_runtime *rt) {
   rt->flight_tail = b;
   rt->in_flight++;
   c->subject = b;
-  duro__writer_push(rt, c);
+  bool borrowed = nothing_else(rt) && duro__writer_borrow(rt, c);
+  if (borrowed)
+    rt->did_something = true; // nobody wakes the loop
+  else
+    duro__writer_push(rt, c);
 }
 
 size_t duro__batch_limit(const duro_runtime *rt) {

@@ -147,6 +147,7 @@ typedef struct duro__worker {
   duro__command *done_head, *done_tail;
   bool stop;
   bool busy;         // it runs a command
+  bool lent;         // the loop thread has its place
   uint64_t moved_ns; // when it last took or ended one, or got the first to do
 } duro__worker;
 
@@ -319,6 +320,7 @@ struct duro_runtime {
   duro_prng prng;                 // for run ids
   duro_buf scratch;               // within one function only
   uint64_t started_ns, worked_ns; // when it was opened; when the loop last began to work
+  bool may_block;                 // the host waits: for a commit as well as for anything else
   uint64_t tick_ns; // the clock as it was last read: at each end of a turn or job, or later
   struct duro__figures_state *figures; // what of it others were told (figures.c)
   duro_store_stats last_stats;         // as the store last told (report.c)
@@ -467,6 +469,8 @@ void duro__writer_stop(duro_runtime *rt); // runs what is queued, then joins
 duro__command *duro__command_new(void (*run)(duro_runtime *, duro__command *),
                                  void (*done)(duro_runtime *, duro__command *));
 void duro__writer_push(duro_runtime *rt, duro__command *c); // to the store thread
+// Runs c at once, in its place, when it has nothing to do; c is collected like any other. False: it has.
+bool duro__writer_borrow(duro_runtime *rt, duro__command *c);
 bool duro__writer_moves(duro_runtime *rt); // it is there, and not stuck in a command
 void duro__helper_push(duro_runtime *rt, duro__command *c);
 bool duro__writer_collect(duro_runtime *rt); // loop thread: calls `done` of what is finished

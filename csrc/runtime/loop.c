@@ -215,7 +215,9 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
   rt->did_something = false;
   bool worked = false;
   for (;;) {
+    rt->may_block = timeout_ms != 0;
     worked |= work(rt);
+    rt->may_block = false;
     if (rt->lost) break;
     bool jobs = (rt->ready_jobs.head && rt->jobs_out < (size_t)rt->options.activity_concurrency) ||
                 rt->woken_jobs.head;

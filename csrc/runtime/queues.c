@@ -203,7 +203,7 @@ static void refuse(duro_runtime *rt, duro__instance *i, const duro__open *o) {
   duro_event failed = {.kind = DURO_EVENT_ACTIVITY_FAILED, .source = o->id, .attempt = o->attempt};
   failed.error = DURO_STR("{\"code\":\"unsupported\",\"message\":\"this store has no task queues\","
                           "\"retryable\":false}");
-  duro_message *m = duro_message_new(i->key, i->execution_id, &failed);
+  duro_message *m = duro_message_new(&rt->blocks, i->key, i->execution_id, &failed);
   if (m)
     duro__deliver(rt, i, m);
   else

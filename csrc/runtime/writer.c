@@ -1,6 +1,9 @@
 // writer.c: the two threads beside the loop. The store thread owns the write connection and runs
 // commits, folds and lease commands in the order they were pushed; the helper copies the log back.
 //
+// While the store thread has nothing to do, the loop thread may borrow its place for one command: where
+// it would only wait for the answer, waking another thread and being woken by it costs more than it gives.
+//
 // Invariant: a command is touched by one thread at a time: the loop until it is pushed, the worker
 // until it is on the done queue, then the loop again. To add work for a thread: a command with `run`
 // and `done`, nothing else.
@@ -8,33 +11,38 @@
 #include "runtime/internal.h"
 
 #define FOLD_EVERY_NS                                                                              \
-  UINT64_C(1000000000)                // a reader elsewhere sees the projection at most this late
-#define FOLD_ROWS               25000 // measured: large strides in key order pay
-#define FOLD_ROWS_FOR_ROOM      5000  // ... but memory is to stay near max_live_instances
+  UINT64_C(1000000000)                 // a reader elsewhere sees the projection at most this late
+#define FOLD_ROWS               100000 // measured: large strides in key order pay
+#define FOLD_ROWS_FOR_ROOM      5000   // ... but memory is to stay near max_live_instances
 #define WAL_ROWS_PER_CHECKPOINT 20000
+
+// With the lock, which is let go meanwhile.
+static void worker_run(duro__worker *w, duro__command *c) {
+  w->busy = true;
+  w->moved_ns = duro_clock_monotonic_ns();
+  uv_mutex_unlock(&w->lock);
+  c->next = NULL;
+  c->run(w->rt, c);
+  uv_mutex_lock(&w->lock);
+  w->busy = false;
+  w->moved_ns = duro_clock_monotonic_ns();
+  if (w->done_tail)
+    w->done_tail->next = c;
+  else
+    w->done_head = c;
+  w->done_tail = c;
+}
 
 static void worker_main(void *argument) {
   duro__worker *w = argument;
   uv_mutex_lock(&w->lock);
   for (;;) {
-    while (!w->todo_head && !w->stop) uv_cond_wait(&w->wanted, &w->lock);
+    while (w->lent || (!w->todo_head && !w->stop)) uv_cond_wait(&w->wanted, &w->lock);
     duro__command *c = w->todo_head;
     if (!c) break; // stopped, and nothing is left to do
     w->todo_head = c->next;
     if (!w->todo_head) w->todo_tail = NULL;
-    w->busy = true;
-    w->moved_ns = duro_clock_monotonic_ns();
-    uv_mutex_unlock(&w->lock);
-    c->next = NULL;
-    c->run(w->rt, c);
-    uv_mutex_lock(&w->lock);
-    w->busy = false;
-    w->moved_ns = duro_clock_monotonic_ns();
-    if (w->done_tail)
-      w->done_tail->next = c;
-    else
-      w->done_head = c;
-    w->done_tail = c;
+    worker_run(w, c);
     uv_async_send(&w->rt->wake);
   }
   uv_mutex_unlock(&w->lock);
@@ -125,6 +133,20 @@ static void worker_push(duro__worker *w, duro__command *c) {
   w->todo_tail = c;
   uv_cond_signal(&w->wanted);
   uv_mutex_unlock(&w->lock);
+}
+
+bool duro__writer_borrow(duro_runtime *rt, duro__command *c) {
+  duro__worker *w = &rt->writer;
+  uv_mutex_lock(&w->lock);
+  bool free = !w->busy && !w->todo_head && !w->stop;
+  if (free) {
+    w->lent = true;
+    worker_run(w, c);
+    w->lent = false;
+    if (w->todo_head) uv_cond_signal(&w->wanted);
+  }
+  uv_mutex_unlock(&w->lock);
+  return free;
 }
 
 bool duro__writer_moves(duro_runtime *rt) {

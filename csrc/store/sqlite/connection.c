@@ -46,6 +46,13 @@ static duro_code open_file(duro_store *s, int flags, duro__sqlite_conn **out, du
   return DURO_OK;
 }
 
+static int count_frames(void *user, sqlite3 *db, const char *schema, int frames) {
+  duro_store *s = user;
+  (void)db, (void)schema;
+  s->log_frames = frames;
+  return SQLITE_OK;
+}
+
 static duro_code set_up_writer(duro_store *s, duro__sqlite_conn *c, duro_error **err) {
   duro_code code = duro__sqlite_migrate(c->db, s->path, s->client, duro__sqlite_migrations,
                                         duro__sqlite_migration_count, s->log, s->log_user, err);
@@ -59,6 +66,8 @@ static duro_code set_up_writer(duro_store *s, duro__sqlite_conn *c, duro_error *
            s->full_durability ? "FULL" : "NORMAL", (long long)MAX_LOG_BYTES, WRITE_CACHE_KIB);
   code = exec(c, sql, err);
   if (code == DURO_OK) code = duro__sqlite_prepare_all(c, s->queries, true, err);
+  s->reuse_frames = REUSE_LOG_FRAMES;
+  sqlite3_wal_hook(c->db, count_frames, s);
   return code;
 }
 
@@ -144,13 +153,29 @@ duro_code duro__sqlite_write_begin(duro_store *s, const char *verb, duro__sqlite
   return DURO_OK;
 }
 
+// A log that grows makes each sync of it write the file's new size too, which costs as much again. So
+// small commits, which are many and each waited for, have the log begin anew before it is long: what it
+// holds is copied here, and the next writer finds nothing in it that is still needed. Most of their pages
+// are the same few, so there is little to copy. `before`: its frames before this commit.
+static void reuse_log(duro_store *s, duro__sqlite_conn *c, int before) {
+  int frames = s->log_frames - before;
+  if (frames < 0) s->reuse_frames = REUSE_LOG_FRAMES; // it has begun anew
+  if (s->log_frames < s->reuse_frames || frames < 0 || frames > SMALL_COMMIT_FRAMES) return;
+  if (pthread_mutex_trylock(&s->checkpoint_lock)) return;
+  sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  pthread_mutex_unlock(&s->checkpoint_lock);
+  s->reuse_frames = s->log_frames + REUSE_LOG_FRAMES; // unless a reader still needs it
+}
+
 duro_code duro__sqlite_write_end(duro_store *s, duro__sqlite_conn *c, duro_code code,
                                  duro_error **err) {
+  int frames = s->log_frames;
   if (code == DURO_OK) {
     statement st = use(c, Q_commit_transaction);
     code = duro__sqlite_run(&st, err);
   }
   if (code != DURO_OK) roll_back(c);
+  if (code == DURO_OK && !s->client) reuse_log(s, c, frames);
   // The owner's writes come one after the other, and a caller asking for the data version meanwhile
   // would never find the connection free: so it is looked at here.
   if (!s->client) see_data_version(s, c, NULL);

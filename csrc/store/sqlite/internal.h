@@ -28,13 +28,15 @@
 #define BUSY_WAIT_MS        5000       // the store thread waits so long for a client's short write
 #define OPEN_RETRY_MS       10         // pause between attempts to open a file others are opening
 #define OPEN_RETRIES        500        // together as long as BUSY_WAIT_MS
-#define WRITE_CACHE_KIB     32768      // holds the pages of a fold of 25 000 rows without spilling
+#define WRITE_CACHE_KIB     32768      // most pages of a fold stay in memory until its end
 #define READ_CACHE_KIB      12288      // bulk_status of 1000 ids in a large file: 2000 pages
 #define MAX_IDLE_READERS    8          // loop, reader and a few host threads; more are closed again
 #define MAX_LOG_BYTES       (INT64_C(64) << 20) // a write-ahead log beyond this is made to begin anew
 #define RESTART_LOG_WAIT_MS 200                 // how long that waits for readers in the log
 #define RESTART_LOG_FRAMES  1000                // what is left to copy then: some 10 ms
 #define RESTART_LOG_ROUNDS  6    // a writer that is faster than the copying is held up instead
+#define REUSE_LOG_FRAMES    1000 // small commits begin the log anew when it has so many (4 MiB)
+#define SMALL_COMMIT_FRAMES 32   // a larger commit leaves copying to the checkpointer
 #define PAGE_BYTES          4096 // of SQLite's files, unless somebody changed it
 #define FOLD_MAX_BYTES      ((size_t)64 << 20) // events held in memory by one fold
 #define FEED_PAGE_BYTES     ((size_t)4 << 20) // a page of the feed ends with the row that reaches it
@@ -90,9 +92,11 @@ struct duro_store {
   char *queries[Q_COUNT];                   // owned; the text of each, fragments put in
   int64_t list_probe_rows, list_walk_steps; // LIST_*, lower in tests
 
-  pthread_mutex_t write_lock; // guards `write`, `scratch` and the fold's buffers
+  pthread_mutex_t write_lock; // guards `write`, the log's frames, `scratch` and the fold's buffers
   duro__sqlite_conn *write;
   duro_arena scratch; // reset by each writing verb
+  int log_frames;     // in the write-ahead log, as of the newest commit of this process
+  int reuse_frames;   // how many that shall be when the log is to begin anew
   duro__sqlite_fold_row *fold_rows;
   size_t fold_capacity;
   duro_buf fold_bytes, fold_text;

@@ -225,3 +225,42 @@ describe("the system's clock", function()
     assert.is_true(rt:next_timeout() > 0)
   end)
 end)
+
+
+describe("timers of instances that had to leave memory", function()
+  after_each(runtimes.clean)
+
+  it("fire at their times, however few may stay", function()
+    for _, limit in ipairs { 1, 2, 9 } do
+      local rt = runtimes.open { max_live_instances = limit }
+      rt:orchestration("sleeps", function(ctx, seconds) ctx:sleep(seconds) return ctx:now() end)
+      local began = rt:now()
+      for i = 1, 10 do assert(rt:start("sleeps", i * 10, { id = "s" .. i })) end
+      assert(rt:run_until_idle(10))
+      for i = 1, 10 do
+        assert(rt:advance(10))
+        assert.equal(i, #rt:list_instances { status = "completed" })
+      end
+      for i = 1, 10 do
+        local late = rt:status("s" .. i).output - began - i * 10
+        assert.is_true(math.abs(late) < 0.0015, ("s%d is %g s late"):format(i, late))
+      end
+    end
+  end)
+
+  it("fire when those in memory all wait for activities that sleep", function()
+    local rt = runtimes.open { max_live_instances = 1 }
+    rt:orchestration("works", function(ctx) return ctx:activity("long") end)
+    rt:activity("long", function(ctx) ctx:sleep(1000) end)
+    rt:orchestration("sleeps", function(ctx) ctx:sleep(10) end)
+    assert(rt:start("sleeps", nil, { id = "s1" }))
+    assert(rt:start("sleeps", nil, { id = "s2" }))
+    for _ = 1, 3 do assert(rt:start("works")) end
+    assert(rt:run_until_idle(10))
+    assert(rt:list_instances { waiting_on = "timer" }) -- folded: they may leave
+    assert(rt:run_until_idle(10))
+    assert(rt:advance(20))
+    assert.equal("completed", rt:status("s1").status)
+    assert.equal("completed", rt:status("s2").status)
+  end)
+end)

@@ -8,7 +8,7 @@ require "duro.repl"
 require "duro.show"
 
 
-local FILES = { "module", "client", "management", "orchestration", "activity", "testing", "access" }
+local FILES = { "module", "client", "management", "metrics", "orchestration", "activity", "testing", "access" }
 
 
 local function path_of(name)
@@ -55,7 +55,8 @@ local CLASS_OF = {
   ["open.debug"] = "duro.DebugOptions", ["open.management"] = "duro.ManagementOptions",
   start = "duro.StartOptions", ["start.event"] = "duro.StartEvent", raise_event = "duro.RaiseOptions",
   status = "duro.StatusOptions", delete_instance = "duro.DeleteOptions", prune_executions = "duro.PruneOptions",
-  show = "duro.ShowOptions", repl = "duro.ReplOptions", retry = "duro.Retry", ["ctx:activity"] = "duro.ActivityCallOptions",
+  show = "duro.ShowOptions", repl = "duro.ReplOptions", retry = "duro.Retry",
+  ["ctx:activity"] = "duro.ActivityCallOptions",
   ["ctx:sub_orchestration"] = "duro.SubOrchestrationOptions",
   ["ctx:start_orchestration"] = "duro.StartOrchestrationOptions", ["ctx:wait_event"] = "duro.WaitOptions",
   ["ctx:wait_until"] = "duro.WaitOptions", ["ctx:continue_as_new"] = "duro.ContinueOptions",

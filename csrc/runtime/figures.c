@@ -64,14 +64,19 @@ static double average_ms(const duro__store_figures *s, bool writes) {
 static void latencies(duro_runtime *rt, duro__figures *f) {
   duro__store_figures s;
   duro__store_figures_read(rt->store, &s);
-  f->commit_p50_ms = (double)s.writes.p50_ns / 1e6;
-  f->commit_p99_ms = (double)s.writes.p99_ns / 1e6;
+  f->commit_p50_ms = (double)s.commits.p50_ns / 1e6;
+  f->commit_p99_ms = (double)s.commits.p99_ns / 1e6;
   f->read_ms = average_ms(&s, false);
   f->write_ms = average_ms(&s, true);
 }
 
 static int64_t wall_of(uint64_t at_ns) {
   return duro_clock_wall_ms() - (int64_t)((duro_clock_monotonic_ns() - at_ns) / 1000000);
+}
+
+// By the runtime's clock.
+static int64_t since_ms(const duro_runtime *rt, uint64_t at_ns, int64_t at_ms) {
+  return rt->options.virtual_clock ? at_ms : wall_of(at_ns);
 }
 
 // Without latencies, which change with every look.
@@ -86,9 +91,11 @@ static void numbers_now(duro_runtime *rt, duro__figures *f) {
   f->live_instances = (int64_t)rt->live_count;
   f->work_us = (int64_t)(rt->totals.work_ns / 1000);
   f->ready = (int64_t)rt->ready_count;
-  if (rt->ready_head) f->ready_since_ms = wall_of(rt->ready_head->ready_ns);
+  if (rt->ready_head)
+    f->ready_since_ms = since_ms(rt, rt->ready_head->ready_ns, rt->ready_head->ready_at_ms);
   f->jobs_ready = (int64_t)rt->ready_jobs.count;
-  if (rt->ready_jobs.head) f->jobs_since_ms = wall_of(rt->ready_jobs.head->ready_ns);
+  const duro_job *job = rt->ready_jobs.head;
+  if (job) f->jobs_since_ms = since_ms(rt, job->ready_ns, job->ready_at_ms);
   f->due_at_ms = duro__timers_next_ms(rt);
   health(rt, f);
 }

@@ -7,17 +7,16 @@
 #include "runtime/internal.h"
 
 typedef struct duro__figures {
-  bool lives;    // there is an owner, and it moves
-  int64_t at_ms; // real time, as all times here but due_at_ms
-  int64_t started_at_ms;
+  bool lives;                   // there is an owner, and it moves
+  int64_t at_ms, started_at_ms; // real time
   int64_t turns, replays, commits, jobs, live_instances;
   int64_t work_us; // spent in turns, and between a job's begin and its end
   // Commits and other calls of the store.
   double commit_p50_ms, commit_p99_ms, read_ms, write_ms;
-  int64_t ready,
-      ready_since_ms; // instances that wait for a turn, and the longest of them; 0 = none
-  int64_t jobs_ready, jobs_since_ms; // the same of jobs that wait to be taken
-  int64_t due_at_ms; // when the next timer fires; DURO_NEVER = none (the runtime's clock)
+  // By the runtime's clock, since when; 0 = nothing waits.
+  int64_t ready, ready_since_ms;     // instances that wait for a turn
+  int64_t jobs_ready, jobs_since_ms; // jobs that wait to be taken
+  int64_t due_at_ms;                 // when the next timer fires; DURO_NEVER = none
   bool store_ok, orchestrator_ok, worker_ok, timer_ok;
 } duro__figures;
 

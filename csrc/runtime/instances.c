@@ -36,6 +36,7 @@ void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
   if (i->ready || i->gone) return;
   i->ready = true;
   i->ready_ns = rt->tick_ns;
+  i->ready_at_ms = rt->virtual_now_ms;
   i->ready_next = NULL;
   if (rt->ready_tail)
     rt->ready_tail->ready_next = i;

@@ -57,6 +57,7 @@ struct duro__instance {
   size_t parked_count; // messages that wait as rows because it is suspended, stalled or pending
   bool ready;          // in the ready queue
   uint64_t ready_ns;   // since when
+  int64_t ready_at_ms; // the same by a virtual clock
   bool needs_insert;   // its row is not in any batch yet
   bool gone;           // ended or deleted: leaves memory with its last batch
   bool deleted;        // that batch deletes its row
@@ -199,6 +200,7 @@ typedef enum duro__metric {
   DURO__ACTIVITIES_FAILED,
   DURO__TIMERS_FIRED,
   DURO__EVENTS_RAISED,
+  DURO__RETRIED, // failed ones that were brought back (retry_failed): they did not end after all
   // How many there are now: these go up and down, and have no rollups.
   DURO__TIMERS_OPEN,
   DURO__IN_STATUS, // + duro_status: rows of instances

@@ -222,6 +222,7 @@ static duro_job *local_job(duro_runtime *rt, duro__instance *i, const duro__open
 static void make_ready(duro_runtime *rt, duro_job *job) {
   job->state = DURO__JOB_READY;
   job->ready_ns = rt->tick_ns;
+  job->ready_at_ms = rt->virtual_now_ms;
   queue_add(&rt->ready_jobs, job);
   rt->did_something = true;
 }

@@ -52,6 +52,7 @@ struct duro_job {
   size_t sleep_index;
   bool taken;                  // by the host
   uint64_t ready_ns, begun_ns; // when it became ready, and was taken
+  int64_t ready_at_ms;         // the first by a virtual clock
   int64_t heartbeat_timeout_ms, attempt_timeout_ms;
   int64_t attempt_deadline_ms, beat_due_ms; // once it has begun; 0 = none
   duro_buf heartbeat;                       // the newest details of this attempt

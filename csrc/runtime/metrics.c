@@ -2,8 +2,9 @@
 // next batch carries them, so that counts, rates and time series never scan instances.
 //
 // Invariant: a difference is in `pending` or in a batch, never in both; `total` is what is durable, so it
-// equals the counters in the file, and whoever asks the owner needs no read. A row that another process
-// has posted is counted when it is adopted (its `vm` tells: DURO_VM_ANY until then).
+// equals the counters in the file, and whoever asks the owner needs no read. What has happened is never
+// taken back (a failure that is retried is counted as retried too), so these only grow. A row that another
+// process has posted is counted when it is adopted (its `vm` tells: DURO_VM_ANY until then).
 // To add a metric: one member of duro__metric and its word here.
 #include "runtime/metrics.h"
 
@@ -22,6 +23,7 @@ static const duro_str words[DURO__METRIC_COUNT] = {
     [DURO__ACTIVITIES_FAILED] = DURO_STR("activities_failed"),
     [DURO__TIMERS_FIRED] = DURO_STR("timers"),
     [DURO__EVENTS_RAISED] = DURO_STR("events"),
+    [DURO__RETRIED] = DURO_STR("retried"),
     [DURO__TIMERS_OPEN] = DURO_STR("timers_open"),
     [DURO__IN_STATUS + DURO_STATUS_PENDING] = DURO_STR("in_pending"),
     [DURO__IN_STATUS + DURO_STATUS_RUNNING] = DURO_STR("in_running"),
@@ -257,7 +259,18 @@ int64_t duro__tally_active(const duro__tally *t) {
          level(t, DURO_STATUS_STALLED);
 }
 
+int64_t duro__tally_failed(const duro__tally *t) {
+  return t->values[DURO__FAILED] - t->values[DURO__RETRIED];
+}
+
+int64_t duro__tally_cancelled(const duro__tally *t) {
+  return t->values[DURO__CANCELLED] + t->values[DURO__TERMINATED];
+}
+
 int64_t duro__tally_ended(const duro__tally *t) {
-  return t->values[DURO__COMPLETED] + t->values[DURO__FAILED] + t->values[DURO__CANCELLED] +
-         t->values[DURO__TERMINATED];
+  return t->values[DURO__COMPLETED] + duro__tally_failed(t) + duro__tally_cancelled(t);
+}
+
+int64_t duro__tally_ends(const duro__tally *t) {
+  return duro__tally_ended(t) + t->values[DURO__RETRIED];
 }

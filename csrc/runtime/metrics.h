@@ -20,7 +20,10 @@ duro_code duro__tallies_read(duro_runtime *rt, duro_arena *arena, duro__tallies 
                              duro_error **err);
 duro__tally duro__tallies_sum(const duro__tallies *t);
 int64_t duro__tally_in_status(const duro__tally *t, duro_status status);
-int64_t duro__tally_active(const duro__tally *t); // begun and not ended
-int64_t duro__tally_ended(const duro__tally *t);
+int64_t duro__tally_active(const duro__tally *t);    // begun and not ended
+int64_t duro__tally_failed(const duro__tally *t);    // and was not brought back
+int64_t duro__tally_cancelled(const duro__tally *t); // or terminated
+int64_t duro__tally_ended(const duro__tally *t);     // and was not brought back
+int64_t duro__tally_ends(const duro__tally *t);      // how often one ended: of these is DURATION_MS
 
 #endif

@@ -106,6 +106,7 @@ static void add_named(const duro__report *p, duro_buf *b) {
       {"duro_instances_started_total", "Instances that have begun.", DURO__STARTED},
       {"duro_instances_completed_total", "Instances that have completed.", DURO__COMPLETED},
       {"duro_instances_failed_total", "Instances that have failed.", DURO__FAILED},
+      {"duro_instances_retried_total", "Failed instances that were brought back.", DURO__RETRIED},
       {"duro_instances_cancelled_total", "Instances that were cancelled.", DURO__CANCELLED},
       {"duro_instances_terminated_total", "Instances that were terminated.", DURO__TERMINATED},
       {"duro_activities_completed_total", "Activities that have completed.",
@@ -146,7 +147,7 @@ static void add_durations(const duro__report *p, duro_buf *b) {
     add_labelled(b, "duro_orchestration_duration_seconds_sum", "orchestration", t->name,
                  (double)t->values[DURO__DURATION_MS] / 1000);
     add_labelled(b, "duro_orchestration_duration_seconds_count", "orchestration", t->name,
-                 (double)duro__tally_ended(t));
+                 (double)duro__tally_ends(t));
   }
 }
 

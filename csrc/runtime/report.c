@@ -104,8 +104,8 @@ double duro__report_uptime_seconds(const duro__report *p) {
 }
 
 double duro__report_duration_ms(const duro__tally *t) {
-  int64_t ended = duro__tally_ended(t);
-  return ended > 0 ? (double)t->values[DURO__DURATION_MS] / (double)ended : 0;
+  int64_t ends = duro__tally_ends(t);
+  return ends > 0 ? (double)t->values[DURO__DURATION_MS] / (double)ends : 0;
 }
 
 static int64_t at_least_0(int64_t n) { return n > 0 ? n : 0; }
@@ -122,21 +122,21 @@ int64_t duro__report_queue_size(const duro__report *p, duro__report_queue queue)
   return 0;
 }
 
-static int64_t age_ms(int64_t since_ms) {
-  return since_ms ? at_least_0(duro_clock_wall_ms() - since_ms) : 0;
+static int64_t age_ms(const duro__report *p, int64_t since_ms) {
+  return since_ms && since_ms != DURO_NEVER ? at_least_0(duro__now(p->rt) - since_ms) : 0;
 }
 
 int64_t duro__report_queue_age_ms(const duro__report *p, duro__report_queue queue) {
-  int64_t local_ms = age_ms(p->figures.jobs_since_ms), queued_ms = 0;
+  int64_t local_ms, queued_ms;
   switch (queue) {
   case DURO__ORCHESTRATOR_QUEUE:
-    return age_ms(p->figures.ready_since_ms);
+    return age_ms(p, p->figures.ready_since_ms);
   case DURO__WORKER_QUEUE:
-    if (p->queues.oldest_at_ms) queued_ms = at_least_0(duro__now(p->rt) - p->queues.oldest_at_ms);
+    local_ms = age_ms(p, p->figures.jobs_since_ms);
+    queued_ms = age_ms(p, p->queues.oldest_at_ms);
     return local_ms > queued_ms ? local_ms : queued_ms;
   case DURO__TIMER_QUEUE:
-    if (p->figures.due_at_ms == DURO_NEVER) return 0;
-    return at_least_0(duro__now(p->rt) - p->figures.due_at_ms);
+    return age_ms(p, p->figures.due_at_ms);
   }
   return 0;
 }

@@ -13,10 +13,6 @@ static void add_number(duro_buf *b, const char *key, double value) {
   duro_json_add_double(b, value);
 }
 
-static int64_t cancelled(const duro__tally *t) {
-  return t->values[DURO__CANCELLED] + t->values[DURO__TERMINATED];
-}
-
 // --- runtime_metrics ---
 
 static int64_t activities(const duro__tally *t) {
@@ -30,8 +26,8 @@ void duro__report_runtime(const duro__report *p, duro_buf *b) {
   add_number(b, "uptime_seconds", duro__report_uptime_seconds(p));
   duro__add_int_member(b, "total_instances_started", sum->values[DURO__STARTED]);
   duro__add_int_member(b, "total_instances_completed", sum->values[DURO__COMPLETED]);
-  duro__add_int_member(b, "total_instances_failed", sum->values[DURO__FAILED]);
-  duro__add_int_member(b, "total_instances_cancelled", cancelled(sum));
+  duro__add_int_member(b, "total_instances_failed", duro__tally_failed(sum));
+  duro__add_int_member(b, "total_instances_cancelled", duro__tally_cancelled(sum));
   duro__add_int_member(b, "active_instances", duro__tally_active(sum));
   duro__add_int_member(b, "total_activities_executed", activities(sum));
   duro__add_int_member(b, "total_timers_fired", sum->values[DURO__TIMERS_FIRED]);
@@ -64,8 +60,8 @@ static void add_orchestration(duro_buf *b, const duro__tally *t) {
   duro__add_text_member(b, "orchestration_name", t->name);
   duro__add_int_member(b, "total_started", t->values[DURO__STARTED]);
   duro__add_int_member(b, "total_completed", t->values[DURO__COMPLETED]);
-  duro__add_int_member(b, "total_failed", t->values[DURO__FAILED]);
-  duro__add_int_member(b, "total_cancelled", cancelled(t));
+  duro__add_int_member(b, "total_failed", duro__tally_failed(t));
+  duro__add_int_member(b, "total_cancelled", duro__tally_cancelled(t));
   duro__add_int_member(b, "active_count", duro__tally_active(t));
   add_number(b, "average_duration_ms", duro__report_duration_ms(t));
   add_number(b, "success_rate", ended > 0 ? (double)t->values[DURO__COMPLETED] / (double)ended : 0);

@@ -76,12 +76,6 @@ static void write_rows(duro_runtime *rt, duro__batch *b, duro__instance *i,
                    &(duro__turn_result){.status = i->status});
 }
 
-// It did not end after all.
-static void uncount(duro_runtime *rt, const duro_instance_row *row) {
-  duro__count(rt, row->name, DURO__FAILED, -1);
-  duro__count(rt, row->name, DURO__DURATION_MS, row->created_at_ms - row->completed_at_ms);
-}
-
 static void tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
   duro_message *m = duro_message_new(&rt->blocks, i->key, i->execution_id, e);
   if (!m) {
@@ -112,8 +106,8 @@ static void bring_back(duro_runtime *rt, duro__batch *b, const duro__retry_step 
     duro__count(rt, i->name, DURO__TIMERS_OPEN, duro__exec_open_count(i->exec, DURO__OPEN_TIMER));
     duro__tick(rt);
     write_rows(rt, b, i, &turn, started_ns);
-    uncount(rt, &s->row);
-    duro__instance_unbuild(rt, i); // its code stands up by replay, once this is stored
+    duro__count(rt, i->name, DURO__RETRIED, 1); // it did not end after all
+    duro__instance_unbuild(rt, i);              // its code stands up by replay, once this is stored
     duro__instance_ready(rt, i);
     for (size_t n = 0; n < s->arrival_count; n++) tell(rt, i, &s->arrivals[n]);
   } else {

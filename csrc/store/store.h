@@ -153,6 +153,7 @@ typedef struct duro__latency {
 typedef struct duro__store_figures {
   duro__verb_figures verbs[DURO__VERB_COUNT];
   duro__latency reads, writes;
+  duro__latency commits; // of the writes, those that store a batch
 } duro__store_figures;
 
 void duro__store_figures_read(const duro__store *s, duro__store_figures *out);

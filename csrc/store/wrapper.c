@@ -26,7 +26,7 @@ struct duro__store {
   const duro_store_ops *ops;
   duro_store *store;
   tally tallies[DURO__VERB_COUNT];
-  histogram reads, writes;
+  histogram reads, writes, commits;
 };
 
 typedef enum verb_kind { READ, WRITE, POLL } verb_kind;
@@ -82,6 +82,11 @@ static bool is_error(duro_code code) {
   }
 }
 
+static void note(histogram *h, uint64_t ns) {
+  add(&h->buckets[bucket_of(ns)], 1);
+  raise_to(&h->max_ns, ns);
+}
+
 // Counts a call that began at `began_ns` and gives its code back.
 static duro_code count(duro__store *s, duro__verb verb, uint64_t began_ns, duro_code code) {
   uint64_t ns = duro_clock_monotonic_ns() - began_ns;
@@ -90,10 +95,8 @@ static duro_code count(duro__store *s, duro__verb verb, uint64_t began_ns, duro_
   if (is_error(code)) add(&t->errors, 1);
   add(&t->total_ns, ns);
   raise_to(&t->max_ns, ns);
-  if (verbs[verb].kind == POLL) return code;
-  histogram *h = verbs[verb].kind == WRITE ? &s->writes : &s->reads;
-  add(&h->buckets[bucket_of(ns)], 1);
-  raise_to(&h->max_ns, ns);
+  if (verbs[verb].kind != POLL) note(verbs[verb].kind == WRITE ? &s->writes : &s->reads, ns);
+  if (verb == DURO__VERB_commit) note(&s->commits, ns);
   return code;
 }
 
@@ -123,6 +126,7 @@ void duro__store_figures_read(const duro__store *s, duro__store_figures *out) {
   }
   out->reads = read_latency(&s->reads);
   out->writes = read_latency(&s->writes);
+  out->commits = read_latency(&s->commits);
 }
 
 // --- The handle ---

@@ -1,5 +1,5 @@
--- management: what operators ask: details, histories, numbers; with listing.lua (lists) and bulk.lua (many
--- at once). Each row becomes a method of a runtime (calls.lua); reads see committed data only.
+-- management: what operators ask about one instance; with listing.lua (lists), bulk.lua (many at once) and
+-- metrics.lua (numbers). Each row becomes a method of a runtime (calls.lua); reads see committed data only.
 -- To add a call of API.md section 6: one row here, its name out of LATER, its fields in types/management.lua.
 
 local access = require "duro.access"
@@ -7,6 +7,7 @@ local bulk = require "duro.bulk"
 local calls = require "duro.calls"
 local listing = require "duro.listing"
 local core = require "duro.core"
+local metrics = require "duro.metrics"
 local options = require "duro.options"
 local rows = require "duro.rows"
 
@@ -17,7 +18,7 @@ management.methods = methods
 --- Of the calls of section 6, which grow apart from the rest.
 management.version = "0.1.0"
 
-for _, room in ipairs { listing, bulk } do
+for _, room in ipairs { listing, bulk, metrics } do
   for name, method in pairs(room.methods) do methods[name] = method end
 end
 
@@ -25,8 +26,7 @@ local ID = { "id", "id" }
 
 -- Calls of API.md that are known and not built yet: they answer unsupported.
 local LATER = {
-  "provider_diagnostics", "queue_metrics", "orchestration_metrics", "prometheus", "query_instances",
-  "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances",
+  "query_instances", "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances",
 }
 for _, name in ipairs(LATER) do calls.define_unsupported(methods, name) end
 
@@ -117,16 +117,6 @@ calls.define(methods, {
   result = rows.stack,
   returns = "array of frames",
   doc = "Where the code waits: {source, line, function, locals}.",
-})
-
-
--- --- Numbers ---
-
-calls.define(methods, {
-  "runtime_metrics",
-  result = rows.counts,
-  returns = "{uptime_seconds, total_instances_started, ...}",
-  doc = "Counters of this process.",
 })
 
 

@@ -373,6 +373,3 @@ function Runtime:raise_event_bulk(options) end
 ---@param options duro.BulkPruneOptions
 ---@return {instances_pruned: integer, executions_deleted: integer, events_deleted: integer}?, duro.Error?
 function Runtime:prune(options) end
-
----@return table<string, number>?, duro.Error?
-function Runtime:runtime_metrics() end

@@ -254,6 +254,15 @@ local function wait_for_instances(view, verb, args, timeout_ms)
 end
 
 
+-- --- Streams ---
+
+-- Opening one tells where it begins; what it gives is asked for by the questions that follow.
+local function open_stream(view, verb, args)
+  if allowed(view, "can_list_instances") or allowed(view, "can_view_metrics") then return forward(view, verb, args) end
+  return refuse(view, verb)
+end
+
+
 -- --- The rules ---
 
 local VIEW, CHANGE = about_one "can_view_instance", about_one("can_cancel_instance", true)
@@ -271,10 +280,12 @@ access.RULES = {
   status = VIEW, wait = VIEW, wait_custom_status = VIEW, kv = VIEW, query = VIEW, stack = VIEW, at = VIEW,
   details = VIEW, statistics = VIEW, dependencies = VIEW, why = VIEW, history = VIEW, export = VIEW,
   list_executions = VIEW, descriptor = VIEW,
-  list_instances = LIST, list_instances_paginated = LIST, search_instances = LIST,
+  list_instances = LIST, list_instances_paginated = LIST, search_instances = LIST, query_instances = LIST,
+  stream_open = open_stream, stream_read = LIST, pause = forward,
   bulk_status = forward, wait_for_instances = wait_for_instances, -- the hidden ones are not there
   runtime_metrics = METRICS, queue_metrics = METRICS, orchestration_metrics = METRICS,
-  provider_diagnostics = METRICS, prometheus = METRICS, capabilities = METRICS, audit = METRICS,
+  provider_diagnostics = METRICS, prometheus = METRICS, time_series_metrics = METRICS,
+  capabilities = METRICS, audit = METRICS,
 }
 
 

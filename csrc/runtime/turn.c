@@ -416,6 +416,27 @@ static void wait_for_commit(duro_runtime *rt, duro__instance *i) {
   if (rt->open) duro__batch_keep_inbox(rt, rt->open, i);
 }
 
+// Suspended before it began (its start lay ahead): the suspension goes right behind the start, so that no
+// other arrival makes the code begin. Resumptions before it have been undone by it.
+static bool suspended_before_start(duro__instance *i) {
+  duro_message *last = NULL, *before_last = NULL, *before = i->inbox_head;
+  for (duro_message *m = before->next; m; before = m, m = m->next) {
+    if (m->event.kind != DURO_EVENT_SUSPENDED && m->event.kind != DURO_EVENT_RESUMED) continue;
+    last = m;
+    before_last = before;
+  }
+  if (!last || last->event.kind == DURO_EVENT_RESUMED) return false;
+  inbox_take(i, before_last, last);
+  for (duro_message *m = i->inbox_head->next; m; m = m->next) {
+    if (m->event.kind == DURO_EVENT_RESUMED) m->event.kind = DURO_EVENT_SUSPENDED;
+  }
+  last->next = i->inbox_head->next;
+  i->inbox_head->next = last;
+  if (!last->next) i->inbox_tail = last;
+  i->inbox_count++;
+  return true;
+}
+
 // Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting). With the virtual clock
 // one that could go on waits for its batch as one that has to be replayed does, so that both meet the
 // same messages in the same order.
@@ -439,6 +460,7 @@ static bool prepare(duro_runtime *rt, duro__instance *i) {
       fresh ? duro__instance_exec(rt, i, true, &err) : duro__instance_build(rt, i, &err);
   if (code == DURO_OK) {
     if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
+    if (fresh && suspended_before_start(i)) duro__exec_hold_begin(i->exec);
     return true;
   }
   if (duro__stalls(code)) {

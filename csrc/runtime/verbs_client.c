@@ -172,12 +172,15 @@ void duro__verb_token_instance(duro_runtime *rt, duro_request *r, duro_str args)
   duro_arena_free(&arena);
 }
 
-// The activity still waits for this result (one that cannot be looked at now decides later).
-static bool still_wanted(duro__instance *i, const token *t) {
-  if (i->execution_id != t->parts[1]) return false;
-  if (!i->exec) return true;
+// NULL when the activity still waits for this result (one that cannot be looked at now decides later).
+static const char *not_wanted(duro__instance *i, const token *t) {
+  static const char ended[] = "the token's activity has ended already";
+  if (i->execution_id != t->parts[1]) return ended;
+  if (!i->exec) return NULL;
   const duro__open *o = duro__exec_open(i->exec, t->parts[2]);
-  return o && o->kind == DURO__OPEN_ACTIVITY;
+  if (!o || o->kind != DURO__OPEN_ACTIVITY) return ended;
+  return o->attempt == t->parts[3] ? NULL
+                                   : "the token's attempt has ended already: a later one counts";
 }
 
 static void finish_activity(duro_runtime *rt, duro_request *r, duro_str args, duro_event *e) {
@@ -196,8 +199,9 @@ static void finish_activity(duro_runtime *rt, duro_request *r, duro_str args, du
   }
   duro__instance *i = receiver(rt, r, DURO_NONE, t.parts[0]);
   if (!i) return;
-  if (!still_wanted(i, &t)) {
-    duro__request_fail(r, DURO_FINISHED, "the token's activity has ended already");
+  const char *why = not_wanted(i, &t);
+  if (why) {
+    duro__request_fail(r, DURO_FINISHED, "%s", why);
     return;
   }
   e->source = t.parts[2];

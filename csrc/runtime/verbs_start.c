@@ -267,27 +267,72 @@ void duro__verb_start(duro_runtime *rt, duro_request *r, duro_str args) {
 // --- Many ---
 
 typedef struct start_list {
-  DURO__VEC(duro__start) items;
-  duro_map ids; // of those to be created, to notice one given twice
+  DURO__VEC(duro__start) items;    // to be created
+  DURO__VEC(duro__start) existing; // that get their event
+  DURO__VEC(duro__tree) trees;     // to be replaced
+  duro_map ids;                    // of those to be created, to notice one given twice
+  duro_map keys;                   // of what is in a tree
   duro_arena arena;
 } start_list;
 
 static void list_free(start_list *l) {
+  for (size_t i = 0; i < l->trees.count; i++) duro__tree_free(&l->trees.items[i]);
+  free(l->trees.items);
+  free(l->existing.items);
   free(l->items.items);
   duro_map_free(&l->ids);
+  duro_map_free(&l->keys);
   duro_arena_free(&l->arena);
 }
 
-// Checks one entry and adds its id to the answer; those that exist already are not kept.
+// One that exists and is to stay so: it must be able to take its event.
+static bool add_existing(duro_runtime *rt, duro_request *r, start_list *l, const duro__start *s) {
+  duro__instance *i = NULL;
+  duro_status ended = DURO_STATUS_COMPLETED;
+  duro_error *err = NULL;
+  if (!s->event_name.p) return true;
+  duro_code code = duro__instance_fetch(rt, s->instance.id, &i, &ended, &err);
+  duro__start *slot = i ? duro__vec_push(&l->existing) : NULL;
+  if (slot) *slot = *s;
+  if (code)
+    duro__fail_with(r, code, err);
+  else if (!i)
+    duro__fail_finished(r, s->instance.id, ended);
+  else if (!slot)
+    duro__fail_memory(r);
+  return slot != NULL;
+}
+
+// The tree of one to be replaced: all of it has ended, and no other of these trees has a part of it.
+static bool add_tree(duro_runtime *rt, duro_request *r, start_list *l, duro_str id) {
+  duro__tree tree = {0};
+  duro_error *err = NULL;
+  if (!duro__tree_read(rt, r, id, &tree)) return false;
+  duro_code code = duro__tree_idle(rt, &tree, &err);
+  for (size_t n = 0; n < tree.rows.count && !code; n++) {
+    int64_t key = tree.rows.items[n].key;
+    if (duro_map_get_int(&l->keys, key)) {
+      code = duro_fail(&err, DURO_INVALID_ARGUMENT,
+                       "instance '%.*s' is to be replaced by itself and with the tree of another",
+                       DURO_FMT(tree.rows.items[n].id));
+    } else if (!duro_map_put_int(&l->keys, key, l)) {
+      code = duro_fail_oom(&err);
+    }
+  }
+  duro__tree *slot = code ? NULL : duro__vec_push(&l->trees);
+  if (slot) {
+    *slot = tree;
+    return true;
+  }
+  duro__tree_free(&tree);
+  duro__fail_with(r, code ? code : duro_fail_oom(&err), err);
+  return false;
+}
+
+// Checks one entry and adds its id to the answer.
 static bool add_start(duro_runtime *rt, duro_request *r, start_list *l, duro_str args) {
   duro__start s;
   if (!duro__start_read(rt, r, args, &l->arena, &s)) return false;
-  if (s.on_conflict == DURO__ON_CONFLICT_REPLACE) {
-    duro__request_fail(r, DURO_INVALID_ARGUMENT,
-                       "start_many cannot replace: start '%.*s' by itself",
-                       DURO_FMT(s.instance.id));
-    return false;
-  }
   if (duro_map_get(&l->ids, s.instance.id)) {
     duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' is given twice",
                        DURO_FMT(s.instance.id));
@@ -295,13 +340,15 @@ static bool add_start(duro_runtime *rt, duro_request *r, start_list *l, duro_str
   }
   found what = look_up(rt, r, &s);
   if (what == FOUND_ERROR) return false;
-  if (what != FOUND_NONE && s.on_conflict == DURO__ON_CONFLICT_FAIL) {
+  bool replaces = what == FOUND_ENDED && s.on_conflict == DURO__ON_CONFLICT_REPLACE;
+  if (what != FOUND_NONE && !replaces && s.on_conflict != DURO__ON_CONFLICT_EXISTING) {
     fail_exists(rt, r, s.instance.id, what == FOUND_RUNNING);
     return false;
   }
   if (r->answer.n > 1) duro_buf_add_char(&r->answer, ',');
   duro_json_add_string(&r->answer, s.instance.id);
-  if (what != FOUND_NONE) return true;
+  if (what != FOUND_NONE && !replaces) return add_existing(rt, r, l, &s);
+  if (replaces && !add_tree(rt, r, l, s.instance.id)) return false;
   duro__start *slot = duro__vec_push(&l->items);
   if (!slot || !duro_map_put(&l->ids, s.instance.id, l)) {
     duro__fail_memory(r);
@@ -333,6 +380,35 @@ static bool read_list(duro_runtime *rt, duro_request *r, start_list *l, duro_str
   return false;
 }
 
+static bool stop_trees(duro_runtime *rt, start_list *l) {
+  bool in_flight = false;
+  for (size_t i = 0; i < l->trees.count; i++) {
+    in_flight |= duro__tree_stop(rt, &l->trees.items[i]);
+  }
+  return in_flight;
+}
+
+// All of it goes into one batch, or that batch into nothing.
+static void start_all(duro_runtime *rt, duro__batch *b, start_list *l) {
+  duro_error *err = NULL;
+  for (size_t i = 0; i < l->items.count && !err; i++) create_stored(rt, &l->items.items[i], &err);
+  for (size_t i = 0; i < l->trees.count; i++) duro__tree_delete(rt, b, &l->trees.items[i]);
+  for (size_t n = 0; n < l->existing.count && !err; n++) {
+    const duro__start *s = &l->existing.items[n];
+    duro__instance *i = NULL;
+    duro_status ended;
+    duro_code code = duro__instance_fetch(rt, s->instance.id, &i, &ended, &err);
+    duro_message *m = i ? event_message(i, s) : NULL;
+    if (m) {
+      m->must_keep = true;
+      duro__deliver(rt, i, m);
+    } else if (!code) {
+      duro_fail_oom(&err);
+    }
+  }
+  if (err) duro__batch_poison(rt, err);
+}
+
 void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
   start_list l = {0};
   duro_buf_clear(&r->answer);
@@ -342,21 +418,18 @@ void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
     return;
   }
   duro_buf_add_char(&r->answer, ']');
-  duro__batch *b = l.items.count ? duro__batch_open(rt) : NULL;
-  if (!b) {
-    if (l.items.count)
-      duro__fail_memory(r);
-    else
-      duro__request_durable(r);
-    list_free(&l);
-    return;
+  bool idle = l.items.count + l.existing.count == 0;
+  duro__batch *b = NULL;
+  if (idle) {
+    duro__request_durable(r);
+  } else if (stop_trees(rt, &l)) { // something of them is in flight: once that is durable, again
+    duro__call_again(rt, r, duro__verb_start_many, args);
+  } else if ((b = duro__batch_open(rt))) {
+    start_all(rt, b, &l);
+    duro__batch_answer(rt, b, r);
+  } else {
+    duro__fail_memory(r);
   }
-  duro_error *err = NULL;
-  for (size_t i = 0; i < l.items.count; i++) {
-    if (create_stored(rt, &l.items.items[i], &err)) break;
-  }
-  duro__batch_answer(rt, b, r);
-  if (err) duro__batch_poison(rt, err); // all or none
   list_free(&l);
 }
 

@@ -398,7 +398,7 @@ static void start_all(duro_runtime *rt, duro__batch *b, start_list *l) {
     duro__instance *i = NULL;
     duro_status ended;
     duro_code code = duro__instance_fetch(rt, s->instance.id, &i, &ended, &err);
-    duro_message *m = i ? event_message(i, s) : NULL;
+    duro_message *m = i ? event_message(rt, i, s) : NULL;
     if (m) {
       m->must_keep = true;
       duro__deliver(rt, i, m);

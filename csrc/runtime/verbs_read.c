@@ -47,7 +47,7 @@ static void add_current_status(duro_buf *b, const duro_instance_row *row) {
   duro__add_status(b, row);
   if (!row->custom_status.n || b->oom) return;
   b->n--; // reopen the object
-  duro__add_json_member(b, "custom_status", row->custom_status);
+  duro__add_payload_member(b, "custom_status", row->custom_status);
   duro_buf_add_char(b, '}');
 }
 

@@ -8,6 +8,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/payloads.h"
 
 typedef enum wait_kind { WAIT_END = 1, WAIT_CUSTOM_STATUS, WAIT_MANY } wait_kind;
 
@@ -72,12 +73,26 @@ static bool is_over(duro_request *r, const duro_instance_row *row) {
   return row->custom_status_version > r->wait_number || duro_status_final(row->status);
 }
 
+// What the caller gets is the value alone, so a damaged one is no answer.
+static void fail_unreadable(duro_request *r, const duro_instance_row *row, const char *what) {
+  duro__request_fail(r, DURO_CORRUPT, "the stored %s of instance '%.*s' cannot be read", what,
+                     DURO_FMT(row->id));
+}
+
 static void answer_one(duro_request *r, const duro_instance_row *row) {
   duro_buf *b = &r->answer;
   duro_buf_clear(b);
   if (r->wait_kind == WAIT_END) {
+    if (row->output.n && !duro__payload_readable(row->output)) {
+      fail_unreadable(r, row, "output");
+      return;
+    }
     duro__add_status(b, row);
   } else if (row->custom_status_version > r->wait_number) {
+    if (row->custom_status.n && !duro__payload_readable(row->custom_status)) {
+      fail_unreadable(r, row, "custom_status");
+      return;
+    }
     duro_buf_add_char(b, '{');
     duro__add_json_member(b, "custom_status", row->custom_status);
     duro__add_int_member(b, "version", row->custom_status_version);

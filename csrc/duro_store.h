@@ -35,6 +35,7 @@ typedef struct duro_store_options {
 // What the file remembers, read once after open and after acquire.
 typedef struct duro_store_marks {
   int64_t last_batch, last_seq, folded_seq, last_key, last_client_key, last_message_id, last_job_id;
+  int64_t trimmed_seq;   // rows of the journal up to here are no longer in the feed
   int64_t last_audit_id; // of the newest entry
   int64_t latest_ms;     // the latest time stored in the file
   int64_t epoch;
@@ -262,7 +263,9 @@ typedef struct duro_store_ops {
   duro_code (*executions)(duro_store *s, int64_t key, duro_arena *arena, duro_execution_row **out,
                           size_t *count, duro_error **err); // past ones, ascending
 
-  // may, reading.
+  // may, reading. Rows of the journal with a seq above `since_seq`, in order: at most `limit`, and fewer
+  // when their text grows large (but at least one, if there is one). So only an empty page is the end.
+  // `expired` when some of them are no longer kept.
   duro_code (*changes)(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
                        duro_changes *out, duro_error **err);
   duro_code (*counters)(duro_store *s, int64_t from_ms, int64_t to_ms, bool by_minute,

@@ -8,7 +8,8 @@ require "duro.repl"
 require "duro.show"
 
 
-local FILES = { "module", "client", "management", "metrics", "orchestration", "activity", "testing", "access" }
+local FILES = { "module", "client", "management", "metrics", "orchestration", "activity", "testing", "access",
+  "streams" }
 
 
 local function path_of(name)
@@ -65,6 +66,7 @@ local CLASS_OF = {
   resume_instances = "duro.Choice", delete_instances = "duro.DeleteChoice", raise_event_bulk = "duro.RaiseChoice",
   prune = "duro.BulkPruneOptions", retry_failed = "duro.Choice",
   filter = "duro.Filter", history = "duro.HistoryOptions",
+    stream_instance_events = "duro.StreamOptions", watch_instances = "duro.WatchOptions",
     dependencies = "duro.DependenciesOptions", at = "duro.AtOptions", wait_for_instances = "duro.WaitForOptions",
 }
 local COVERED = { start_many = true, ["filter.inner"] = true } -- StartOptions and two fields; Filter without limit

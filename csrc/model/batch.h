@@ -77,6 +77,11 @@ typedef struct duro_instance_update {
 // public seq, counted backwards from the end of its row's last seq, is never another's, and a double
 // holds it exactly for 10^14 rows.
 #define DURO_EVENTS_PER_SEQ 64
+int64_t duro_turn_seqs(int64_t event_count); // how many seqs a row of so many events takes
+// The public seq of one of a row's events (`place` from 0; a change for the feed alone counts as one).
+int64_t duro_public_seq(int64_t row_seq, int64_t event_count, int64_t place);
+// Every event up to the public one is in rows up to this seq, or in the row behind them.
+int64_t duro_public_seq_row(int64_t public_seq);
 
 // One turn: a row of the journal.
 typedef struct duro_turn_row {

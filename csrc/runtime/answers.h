@@ -119,6 +119,8 @@ duro__call_function duro__verb_history, duro__verb_export, duro__verb_kv; // ver
 duro__call_function duro__verb_query, duro__verb_stack;                   // verbs_query.c
 duro__call_function duro__verb_runtime_metrics, duro__verb_orchestration_metrics,
     duro__verb_queue_metrics, duro__verb_provider_diagnostics; // verbs_metrics.c
-duro__call_function duro__verb_prometheus;                     // prometheus.c
+duro__call_function duro__verb_stream_open, duro__verb_stream_read,
+    duro__verb_pause;                      // verbs_stream.c
+duro__call_function duro__verb_prometheus; // prometheus.c
 
 #endif

@@ -6,6 +6,7 @@
 // and every instance that a lost batch touched is dropped and loaded again.
 //
 // Invariant: a batch's consumed messages, requests and effects stay with it until it is durable.
+#include "runtime/feed.h"
 #include "runtime/figures.h"
 #include "runtime/internal.h"
 #include "runtime/shown.h"
@@ -314,6 +315,10 @@ static void batch_durable(duro_runtime *rt, duro__batch *b) {
   for (size_t k = 0; k < b->requests.count; k++) duro__request_durable(b->requests.items[k]);
   if (rt->waiters) {
     for (size_t k = 0; k < b->touched.count; k++) duro__waiters_notify(rt, b->touched.items[k]);
+  }
+  if (b->turns.count) {
+    rt->newest_ms = b->rows.now_ms;
+    if (rt->streams.count) duro__streams_notify(rt);
   }
   leave_batch(rt, b);
   batch_recycle(rt, b);

@@ -301,6 +301,7 @@ static void store_pending(duro_runtime *rt, duro__instance *i, int64_t start_at_
   i->parked_count = 1;
   duro__batch_touch(rt, b, i);
   duro__instance_insert(rt, b, i, NULL);
+  duro__row_pending(rt, b, i);
   if (request) duro__batch_answer(rt, b, request);
 }
 

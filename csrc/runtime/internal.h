@@ -22,6 +22,7 @@
 #include "duro.h"
 #include "model/message.h"
 #include "replay/exec.h"
+#include "runtime/feed_names.h"
 #include "runtime/jobs.h"
 #include "runtime/vec.h"
 #include "runtime/verbs.h"
@@ -178,6 +179,7 @@ struct duro_request {
   DURO__VEC(duro_str) wait_ids; // owned
   int64_t wait_number;
   bool wait_any;
+  struct duro__stream *stream; // it reads the feed (verbs_stream.c); NULL: it does not
 };
 
 // One instance that a request waits for; in rt->wait_lists by the instance's key.
@@ -249,6 +251,7 @@ struct duro_runtime {
   int64_t last_seq, last_key, last_message_id, last_batch, last_job_id;
   int64_t last_audit_id;
   int64_t committed_batch, committed_seq, folded_seq;
+  int64_t trimmed_seq, newest_ms; // of the feed: what is gone; when its newest row was committed
 
   duro_map orchestrations; // name -> duro__versions (registry.c)
   duro_map activities;     // name -> duro__code
@@ -304,10 +307,13 @@ struct duro_runtime {
   DURO__VEC(duro_job *) beating; // local ones that told details
   bool beats_waiting;            // some of these are to be written later
 
-  duro_request *waiters;       // wait_kind tells for what
-  duro_map wait_lists;         // instance key -> first duro__wait
-  duro_request *posted;        // role client: wait for the owner's answer (remote.c)
-  struct duro__remote *remote; // role client: posts under way and the state of polling
+  duro_request *waiters;             // wait_kind tells for what
+  DURO__VEC(duro_request *) streams; // those among them that wait for more of the feed
+  size_t stream_reads;               // pages of it that the helper thread reads
+  duro__feed_names feed_names;       // the helper thread's
+  duro_map wait_lists;               // instance key -> first duro__wait
+  duro_request *posted;              // role client: wait for the owner's answer (remote.c)
+  struct duro__remote *remote;       // role client: posts under way and the state of polling
   struct duro__served
       *served; // the owner: rows under way, and answered ones nobody fetched (clients.c)
   int64_t last_request_row; // requests of clients handled so far
@@ -424,6 +430,16 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code, c
 duro_str duro__row_keep(duro__batch *b, duro_str s); // a copy that lives as long as the batch
 void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
                        const duro__turn_result *result, uint64_t started_ns);
+// A change of status that is no part of history goes into the journal for the feed alone (feed.h).
+typedef struct duro__change {
+  const char *what; // "pending" "running" "stalled" "deleted"
+  int64_t key, execution_id;
+  duro_status status;
+  duro_str error;    // JSON; of a stall
+  duro_str id, name; // of a deleted one: nothing else tells it any more
+} duro__change;
+void duro__row_change(duro_runtime *rt, duro__batch *b, const duro__change *c);
+void duro__row_pending(duro_runtime *rt, duro__batch *b, const duro__instance *i);
 void duro__row_wake(duro_runtime *rt, duro__batch *b,
                     duro__instance *i); // a message row waits for it
 void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
@@ -482,6 +498,9 @@ bool duro__writer_collect(duro_runtime *rt); // loop thread: calls `done` of wha
 void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
                        void *user);
 void duro__fold_turn(duro_runtime *rt); // starts folding when it is time
+// ... once what the feed is not to keep any longer has been trimmed (by the owner; others only read).
+void duro__when_trimmed(duro_runtime *rt, duro_request *r,
+                        void (*then)(duro_request *r, void *user), void *user);
 
 // --- requests.c ---
 duro_request *duro__request_new(duro_runtime *rt);

@@ -239,7 +239,7 @@ bool duro_idle(const duro_runtime *rt) {
   bool has_room = rt->jobs_out < (size_t)rt->options.activity_concurrency;
   if ((rt->ready_jobs.head && has_room) || rt->woken_jobs.head) return false;
   if (rt->jobs_out > rt->jobs_idle + duro__threads_stuck(rt)) return false;
-  if (!duro__claims_idle(rt)) return false;
+  if (!duro__claims_idle(rt) || rt->stream_reads) return false;
   if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;
   if (rt->fault || rt->resume_ns || rt->starved_ns || rt->in_flight || rt->open) return false;
   if (rt->ready_count || rt->recheck_stalled || rt->want_fold.count) return false;

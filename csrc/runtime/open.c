@@ -139,6 +139,8 @@ static duro_code read_marks(duro_runtime *rt, duro_error **err) {
   rt->last_batch = rt->sealed_batch = rt->committed_batch = marks.last_batch;
   rt->last_seq = rt->committed_seq = marks.last_seq;
   rt->folded_seq = marks.folded_seq;
+  rt->trimmed_seq = marks.trimmed_seq;
+  rt->newest_ms = marks.latest_ms;
   rt->last_key = marks.last_key;
   rt->last_message_id = marks.last_message_id;
   rt->last_job_id = marks.last_job_id;
@@ -312,6 +314,8 @@ static void free_all(duro_runtime *rt) {
   free(rt->reload.items);
   free(rt->want_fold.items);
   duro_pool_free(&rt->blocks);
+  free(rt->streams.items);
+  duro__feed_names_free(&rt->feed_names);
   duro_buf_free(&rt->scratch);
   free((void *)rt->options.queues);
   free(rt->path);

@@ -355,8 +355,10 @@ static bool take_over(duro_runtime *rt) {
               err ? err->message : "");
   }
   duro_error_free(err);
-  if (!code) rt->did_something = true;
-  return code == DURO_OK;
+  if (code) return false;
+  rt->did_something = true;
+  duro__waiters_check(rt); // what the owner before us did last
+  return true;
 }
 
 static bool look_for_owner(duro_runtime *rt, struct duro__remote *m) {

@@ -11,6 +11,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/audit.h"
+#include "runtime/feed.h"
 #include "runtime/internal.h"
 
 duro_request *duro__request_new(duro_runtime *rt) {
@@ -42,6 +43,7 @@ static void request_destroy(duro_request *r) {
   if (r->row_id) duro__served_remove(r->rt, r->row_id);
   duro__request_unlink(r);
   duro__waits_forget(r);
+  duro__stream_forget(r);
   duro_error_free(r->error);
   duro_buf_free(&r->answer);
   free(r->wait_keys.items);

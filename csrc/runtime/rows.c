@@ -1,6 +1,6 @@
 // rows.c: what a turn leaves, as rows of the open batch. The text is copied into the batch's arena, since
 // the exec's lives only until its next turn.
-#include "runtime/internal.h"
+#include "runtime/answers.h"
 
 duro_str duro__row_keep(duro__batch *b, duro_str s) { return duro_arena_dup(&b->arena, s); }
 
@@ -88,7 +88,7 @@ void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
     b->poisoned = true;
     return;
   }
-  row->seq = i->last_seq = ++rt->last_seq;
+  row->seq = i->last_seq = rt->last_seq += duro_turn_seqs(result->event_count);
   row->instance_key = i->key;
   row->execution_id = i->execution_id;
   row->first_event_id = result->first_event_id;
@@ -106,6 +106,40 @@ void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
   duro_buf_clear(&rt->scratch);
   duro__exec_waiting_on(i->exec, &rt->scratch);
   row->waiting_on = duro__row_keep(b, duro_buf_str(&rt->scratch));
+}
+
+// {"change":what,"error"?,"id"?,"name"?}, as the only element of an array (feed.h).
+void duro__row_change(duro_runtime *rt, duro__batch *b, const duro__change *c) {
+  duro_turn_row *row = duro__vec_push(&b->turns);
+  duro_buf *text = &rt->scratch;
+  if (!row) {
+    b->poisoned = true;
+    return;
+  }
+  duro_buf_clear(text);
+  duro_buf_add_lit(text, "[{");
+  duro__add_text_member(text, "change", duro_str_from(c->what));
+  duro__add_json_member(text, "error", c->error);
+  duro__add_text_member(text, "id", c->id);
+  duro__add_text_member(text, "name", c->name);
+  duro_buf_add_lit(text, "}]");
+  if (text->oom) b->poisoned = true;
+  row->seq = rt->last_seq += duro_turn_seqs(0);
+  row->instance_key = c->key;
+  row->execution_id = c->execution_id;
+  row->status = c->status;
+  row->at_ms = duro__now(rt);
+  row->wake_at_ms = DURO_NEVER;
+  row->waiting_on = DURO_STR("[]");
+  row->events = duro__row_keep(b, duro_buf_str(text));
+}
+
+void duro__row_pending(duro_runtime *rt, duro__batch *b, const duro__instance *i) {
+  duro__row_change(rt, b,
+                   &(duro__change){.what = "pending",
+                                   .key = i->key,
+                                   .execution_id = i->execution_id,
+                                   .status = DURO_STATUS_PENDING});
 }
 
 void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i) {

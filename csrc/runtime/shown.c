@@ -20,8 +20,8 @@ bool duro__rows_hidden(const duro_request *r) { return r->viewer != 0; }
 void duro__shown_update(duro_runtime *rt, const duro__batch *b) {
   for (size_t k = 0; k < b->turns.count; k++) {
     const duro_turn_row *turn = &b->turns.items[k];
-    duro__instance *i = duro__live_by_key(rt, turn->instance_key);
-    if (!i) continue;
+    duro__instance *i = turn->event_count ? duro__live_by_key(rt, turn->instance_key) : NULL;
+    if (!i) continue; // no turn, or nobody's any more
     i->shown_at_ms = turn->at_ms;
     duro_buf_clear(&i->shown_waiting);
     duro_buf_add_str(&i->shown_waiting, turn->waiting_on);

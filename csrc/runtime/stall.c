@@ -46,6 +46,12 @@ void duro__instance_stall(duro_runtime *rt, duro__instance *i, duro_code code,
     duro__batch_touch(rt, b, i);
     if (i->needs_insert) duro__instance_insert(rt, b, i, NULL);
     duro__row_update(rt, b, i, DURO_SET_STATUS, &result);
+    duro__row_change(rt, b,
+                     &(duro__change){.what = "stalled",
+                                     .key = i->key,
+                                     .execution_id = i->execution_id,
+                                     .status = DURO_STATUS_STALLED,
+                                     .error = result.error});
   }
   i->stall_hash = hash;
   duro_buf_free(&error);
@@ -86,6 +92,11 @@ void duro__instance_unstall(duro_runtime *rt, duro__instance *i) {
   duro__turn_result none = {.status = DURO_STATUS_RUNNING};
   duro__batch_touch(rt, b, i);
   duro__row_update(rt, b, i, DURO_SET_STATUS, &none);
+  duro__row_change(rt, b,
+                   &(duro__change){.what = "running",
+                                   .key = i->key,
+                                   .execution_id = i->execution_id,
+                                   .status = DURO_STATUS_RUNNING});
   duro__timers_update(rt, i);
   if (i->inbox_head) duro__instance_ready(rt, i);
 }

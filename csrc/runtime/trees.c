@@ -119,6 +119,13 @@ void duro__tree_delete(duro_runtime *rt, duro__batch *b, duro__tree *t) {
       duro__batch_touch(rt, b, i); // it leaves memory with this batch
       i->deleted = true;
     }
+    duro__row_change(rt, b,
+                     &(duro__change){.what = "deleted",
+                                     .key = row->key,
+                                     .execution_id = row->execution_id,
+                                     .status = row->status,
+                                     .id = row->id,
+                                     .name = row->name});
     int64_t *slot = duro__vec_push(&b->deletes);
     if (slot)
       *slot = row->key;

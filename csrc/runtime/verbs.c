@@ -55,5 +55,8 @@ const duro__call_verb duro__verbs[] = {
     {"queue_metrics", duro__verb_queue_metrics, false},
     {"provider_diagnostics", duro__verb_provider_diagnostics, false},
     {"prometheus", duro__verb_prometheus, false},
+    {"stream_open", duro__verb_stream_open, false},
+    {"stream_read", duro__verb_stream_read, false},
+    {"pause", duro__verb_pause, false},
     {NULL, NULL, false},
 };

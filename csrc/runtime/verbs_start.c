@@ -499,7 +499,10 @@ void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str 
     m = duro__start_message(rt, i, &s.instance);
   }
   if (m) {
-    if (i->status == DURO_STATUS_PENDING) store_wake(rt, b, i, start_at_ms);
+    if (i->status == DURO_STATUS_PENDING) {
+      store_wake(rt, b, i, start_at_ms);
+      duro__row_pending(rt, b, i);
+    }
     duro__count_row(rt, i->name, i->row_status, i->status);
     i->row_status = i->status;
     m->waiter = r;

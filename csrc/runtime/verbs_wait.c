@@ -8,6 +8,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/feed.h"
 #include "runtime/payloads.h"
 
 typedef enum wait_kind { WAIT_END = 1, WAIT_CUSTOM_STATUS, WAIT_MANY } wait_kind;
@@ -163,6 +164,7 @@ void duro__waiters_check(duro_runtime *rt) {
   }
   for (size_t i = 0; i < keys.count; i++) look_at(rt, keys.items[i]);
   free(keys.items);
+  duro__streams_notify(rt);
 }
 
 // Runs once the deletion is durable; `key` is the instance's key.

@@ -217,7 +217,10 @@ static void fold_run(duro_runtime *rt, duro__command *c) {
   c->code = duro__store_fold(rt->store, rt->epoch, c->number, FOLD_ROWS, &folded, &c->error);
   duro_store_marks marks;
   if (!c->code) c->code = duro__store_marks(rt->store, &c->arena, &marks, &c->error);
-  if (!c->code) c->number2 = marks.folded_seq;
+  if (!c->code) {
+    c->number = marks.trimmed_seq;
+    c->number2 = marks.folded_seq;
+  }
   c->flag = folded >= FOLD_ROWS;
 }
 
@@ -249,6 +252,7 @@ static void fold_done(duro_runtime *rt, duro__command *c) {
   else
     rt->folded_seq =
         c->flag ? c->number2 : (c->number2 > rt->folded_seq ? c->number2 : rt->folded_seq);
+  if (!failed) rt->trimmed_seq = c->number;
   if (c->code == DURO_LOCKED) rt->lost = true;
   command_free(c);
   if (rt->want_fold.count) {
@@ -270,20 +274,23 @@ static void fold_start(duro_runtime *rt) {
   duro__writer_push(rt, c);
 }
 
+// Folding trims the feed; where nothing is folded any more, that must be asked for.
+static bool feed_is_old(duro_runtime *rt) {
+  int64_t keep_ms = rt->options.feed_retention_ms;
+  if (!keep_ms || rt->trimmed_seq >= rt->folded_seq) return false;
+  return duro__now(rt) - rt->newest_ms > keep_ms;
+}
+
 void duro__fold_turn(duro_runtime *rt) {
-  if (rt->role != DURO_ROLE_RUNTIME || rt->folding || rt->fault || everything_folded(rt)) return;
+  if (rt->role != DURO_ROLE_RUNTIME || rt->folding || rt->fault) return;
+  if (everything_folded(rt) && !feed_is_old(rt)) return;
   int64_t rows = rt->committed_seq - rt->folded_seq;
   bool many = rows >= FOLD_ROWS || (rows >= FOLD_ROWS_FOR_ROOM && duro__evict_waits(rt));
   if (many || duro_clock_monotonic_ns() - rt->last_fold_ns >= FOLD_EVERY_NS) fold_start(rt);
 }
 
-void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
+static void after_fold(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
                        void *user) {
-  bool folded = everything_folded(rt) && !rt->folding;
-  if (rt->role != DURO_ROLE_RUNTIME || folded || rt->closing) {
-    then(r, user);
-    return;
-  }
   duro_request **slot = duro__vec_push(&rt->want_fold);
   if (!slot) {
     then(r, user);
@@ -293,4 +300,21 @@ void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_requ
   r->on_done = then;
   r->user = user;
   fold_start(rt);
+}
+
+void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
+                       void *user) {
+  bool folded = everything_folded(rt) && !rt->folding;
+  if (rt->role != DURO_ROLE_RUNTIME || folded || rt->closing)
+    then(r, user);
+  else
+    after_fold(rt, r, then, user);
+}
+
+void duro__when_trimmed(duro_runtime *rt, duro_request *r,
+                        void (*then)(duro_request *r, void *user), void *user) {
+  if (rt->role != DURO_ROLE_RUNTIME || rt->closing)
+    then(r, user);
+  else
+    after_fold(rt, r, then, user);
 }

@@ -256,10 +256,12 @@ end
 
 -- --- Streams ---
 
--- Opening one tells where it begins; what it gives is asked for by the questions that follow.
-local function open_stream(view, verb, args)
-  if allowed(view, "can_list_instances") or allowed(view, "can_view_metrics") then return forward(view, verb, args) end
-  return refuse(view, verb)
+-- Watching and numbers ask no list: the hidden ones are not there, and numbers are asked for as such.
+local function stream(view, verb, args, timeout_ms)
+  if not args.instances and not args.numbers and not allowed(view, "can_list_instances") then
+    return refuse(view, verb)
+  end
+  return forward(view, verb, args, timeout_ms)
 end
 
 
@@ -281,8 +283,8 @@ access.RULES = {
   details = VIEW, statistics = VIEW, dependencies = VIEW, why = VIEW, history = VIEW, export = VIEW,
   list_executions = VIEW, descriptor = VIEW,
   list_instances = LIST, list_instances_paginated = LIST, search_instances = LIST, query_instances = LIST,
-  stream_open = open_stream, stream_read = LIST, pause = forward,
   bulk_status = forward, wait_for_instances = wait_for_instances, -- the hidden ones are not there
+  stream_open = stream, stream_read = stream, pause = forward,
   runtime_metrics = METRICS, queue_metrics = METRICS, orchestration_metrics = METRICS,
   provider_diagnostics = METRICS, prometheus = METRICS, time_series_metrics = METRICS,
   capabilities = METRICS, audit = METRICS,

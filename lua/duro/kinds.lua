@@ -338,9 +338,16 @@ end
 
 -- --- Streams and the audit log ---
 
+local NUMBERS = { execution_id = true, event_id = true, source_event_id = true }
+
+
 function kinds.stream_event(event, ui)
   local name = event.orchestration_name and ui.plain(event.orchestration_name) .. " " or ""
-  local details = event.details and next(event.details) ~= nil and ": " .. ui:value(event.details) or ""
+  local said = {}
+  for key, value in pairs(event.details or {}) do
+    if not NUMBERS[key] then said[key] = value end
+  end
+  local details = next(said) ~= nil and ": " .. ui:value(said) or ""
   return ("%s %s%s %s %s%s"):format(ui.plain(event.seq), name, ui.name(event.instance_id or "?"),
     (ui.plain(event.event_type):gsub("_", " ")), ui:time(event.timestamp), details)
 end
@@ -358,6 +365,11 @@ function kinds.audit(list, ui)
   return lines(ui:table({ { "timestamp", title = "time" }, "user", { "call", key = true },
     { "instance", format = "plain", long = true }, "outcome" }, drawn) or "no entries",
     list.next_before and ("(more with before=%s)"):format(ui.plain(list.next_before)))
+end
+
+
+function kinds.status_change(change, ui)
+  return ("%s %s %s"):format(ui.plain(change.seq), kinds.status(change, ui), ui:time(change.timestamp))
 end
 
 

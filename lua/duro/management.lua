@@ -1,5 +1,6 @@
--- management: what operators ask about one instance; with listing.lua (lists), bulk.lua (many at once) and
--- metrics.lua (numbers). Each row becomes a method of a runtime (calls.lua); reads see committed data only.
+-- management: what operators ask about one instance; with listing.lua (lists), bulk.lua (many at once),
+-- metrics.lua (numbers) and streams.lua (what happens, as it happens). Each row becomes a method of a runtime
+-- (calls.lua); reads see committed data only.
 -- To add a call of API.md section 6: one row here, its name out of LATER, its fields in types/management.lua.
 
 local access = require "duro.access"
@@ -10,6 +11,7 @@ local core = require "duro.core"
 local metrics = require "duro.metrics"
 local options = require "duro.options"
 local rows = require "duro.rows"
+local streams = require "duro.streams"
 
 local management = {}
 local methods = {}
@@ -18,7 +20,7 @@ management.methods = methods
 --- Of the calls of section 6, which grow apart from the rest.
 management.version = "0.1.0"
 
-for _, room in ipairs { listing, bulk, metrics } do
+for _, room in ipairs { listing, bulk, metrics, streams } do
   for name, method in pairs(room.methods) do methods[name] = method end
 end
 
@@ -26,7 +28,7 @@ local ID = { "id", "id" }
 
 -- Calls of API.md that are known and not built yet: they answer unsupported.
 local LATER = {
-  "query_instances", "time_series_metrics", "stream_instance_events", "stream_runtime_metrics", "watch_instances",
+  "query_instances", "time_series_metrics",
 }
 for _, name in ipairs(LATER) do calls.define_unsupported(methods, name) end
 

@@ -70,8 +70,10 @@ function request.send(runtime, verb, args, timeout_ms, caller)
   if not question then return nil, err end
   local ok = question:done() or core.await(question, timeout_ms)
   if not ok then ok, err = drive(runtime, question, deadline) end
-  if ok and question:done() then return question:result() end
-  question:free()
+  local answered, answer = ok and question:done(), nil
+  if answered then answer, err = question:result() end
+  question:free() -- now: it may hold much that the collector does not see
+  if answered then return answer, err end
   return nil, err or errors.new("timeout", ("no answer to %s in time"):format(verb))
 end
 

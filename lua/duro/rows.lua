@@ -209,4 +209,23 @@ function rows.audit(answer)
 end
 
 
+-- --- What streams give ---
+
+local mark_stream_event, mark_status_change = rows.of "stream_event", rows.of "status_change"
+local PAYLOADS = { "input", "output", "data", "custom_status" }
+
+
+function rows.stream_event(event)
+  local details = with_error(event.details)
+  for _, key in ipairs(PAYLOADS) do details[key] = rows.value(details[key]) end
+  return mark_stream_event(event)
+end
+
+
+function rows.status_change(change)
+  change.output = rows.value(change.output)
+  return mark_status_change(with_error(change))
+end
+
+
 return rows

@@ -184,6 +184,7 @@ static duro_code open_store(const duro_store_options *options, duro_store **out,
 static duro_code marks(duro_store *s, duro_arena *arena, duro_store_marks *out, duro_error **err) {
   duro__memory_lock(s);
   *out = memory_meta(s)->marks;
+  out->trimmed_seq = memory_meta(s)->trimmed_seq;
   out->file_id = duro_arena_dup(arena, out->file_id);
   return duro__memory_unlock(s, arena->oom ? duro_fail_oom(err) : DURO_OK);
 }

@@ -35,7 +35,7 @@ static duro_code find_first_kept(duro__sqlite_conn *c, int64_t first, int64_t en
 }
 
 duro_code duro__sqlite_trim_feed(duro_store *s, duro__sqlite_conn *c, int64_t now_ms,
-                                 int64_t folded_seq, int64_t journal_bytes, size_t max_rows,
+                                 int64_t folded_seq, int64_t journal_bytes, size_t max_seqs,
                                  duro_error **err) {
   // No limit (0) is one that nothing reaches.
   int64_t oldest_ms = s->feed_retention_ms > 0 ? now_ms - s->feed_retention_ms : INT64_MIN;
@@ -45,7 +45,7 @@ duro_code duro__sqlite_trim_feed(duro_store *s, duro__sqlite_conn *c, int64_t no
   duro_code code = read_turn_from(c, 0, turn, &exists, err);
   if (code != DURO_OK || !exists || turn[0] > folded_seq) return code;
   int64_t first = turn[0], end = folded_seq + 1;
-  if ((uint64_t)(end - first) > max_rows) end = first + (int64_t)max_rows;
+  if ((uint64_t)(end - first) > max_seqs) end = first + (int64_t)max_seqs;
   code = find_first_kept(c, first, end, oldest_ms, oldest_bytes, &kept, err);
   if (code != DURO_OK || kept == first) return code;
   statement st = use(c, Q_delete_turns_before);

@@ -255,7 +255,8 @@ static duro_code fold(duro_store *s, duro__sqlite_conn *c, int64_t epoch, int64_
   if (code == DURO_OK && *folded > 0) code = fold_rows(s, c, *folded, &folded_seq, err);
   *no_tail = all || folded_seq == found[1];
   if (code == DURO_OK) {
-    code = duro__sqlite_trim_feed(s, c, now_ms, folded_seq, found[3], 2 * max_rows, err);
+    size_t most = 2 * (max_rows + (size_t)(folded_seq - found[2])); // seqs: faster than it grows
+    code = duro__sqlite_trim_feed(s, c, now_ms, folded_seq, found[3], most, err);
   }
   if (code == DURO_OK) code = duro__sqlite_trim_figures(s, c, now_ms, err);
   return code;

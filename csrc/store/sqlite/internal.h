@@ -248,9 +248,9 @@ duro_code duro__sqlite_commit(duro_store *s, const duro_batch *batch, duro_error
 duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows,
                             size_t *folded, duro_error **err);
 // Deletes the front of the feed that is older or more than what is kept; rows up to `folded_seq`
-// only, and at most `max_rows`.
+// only, and at most `max_seqs` seqs.
 duro_code duro__sqlite_trim_feed(duro_store *s, duro__sqlite_conn *c, int64_t now_ms,
-                                 int64_t folded_seq, int64_t journal_bytes, size_t max_rows,
+                                 int64_t folded_seq, int64_t journal_bytes, size_t max_seqs,
                                  duro_error **err);
 duro_code duro__sqlite_changes(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
                                duro_changes *out, duro_error **err);

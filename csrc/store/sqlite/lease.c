@@ -121,6 +121,7 @@ static duro_code read_marks(duro__sqlite_conn *c, duro_arena *arena, duro_store_
   out->last_batch = take_int(&st);
   out->last_seq = take_int(&st);
   out->folded_seq = take_int(&st);
+  out->trimmed_seq = take_int(&st);
   out->last_key = take_int(&st);
   out->last_client_key = take_int(&st);
   out->last_message_id = take_int(&st);

@@ -23,8 +23,8 @@ PRAGMA data_version
 -- --- Marks and lease ---
 
 -- name: read_marks
-SELECT last_batch, last_seq, folded_seq, last_key, last_client_key, last_message_id, last_job_id,
-  latest_ms,
+SELECT last_batch, last_seq, folded_seq, trimmed_seq, last_key, last_client_key, last_message_id,
+  last_job_id, latest_ms,
   (SELECT epoch FROM lease WHERE first_partition = 0),
   (SELECT value FROM meta WHERE key = 'file_id'),
   (SELECT coalesce(max(audit_id), 0) FROM audit)

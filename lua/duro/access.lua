@@ -37,10 +37,12 @@ local CONTEXT = options.spec("with_context", {
   { "source_ip", "string", doc = "from where" },
 })
 
-local View = {}
-View.__name = "duro.view"
-local view_methods = {}
-View.__index = view_methods
+-- What a caller holds has nothing in it that leads to the runtime: what a view is made of stands here.
+local Handle = {}
+Handle.__name = "duro.view"
+local handle_methods = {}
+Handle.__index = handle_methods
+local view_of = setmetatable({}, { __mode = "k" })
 
 
 -- --- Asking the hooks ---
@@ -291,8 +293,8 @@ access.RULES = {
 }
 
 
-local function gate(view, verb, args, timeout_ms)
-  local rule = access.RULES[verb]
+local function gate(handle, verb, args, timeout_ms)
+  local view, rule = view_of[handle], access.RULES[verb]
   view.warned = {}
   if not rule then return refuse(view, verb) end
   return rule(view, verb, args or {}, timeout_ms)
@@ -311,18 +313,23 @@ access.OWN = { open = true, close = true, stop = true, advance = true, orchestra
 access.GUARDED = { registered = "can_view_metrics" }
 
 
-local function closed_error()
-  return nil, errors.new("closed", "the runtime is closed")
+local function check_handle(handle, name)
+  local view = view_of[handle]
+  if not view then options.blame(("call it on a view, with a colon: view:%s(...)"):format(name)) end
+  view.warned = {}
+  return view
 end
 
 
-local function view_method(name, whole, raw)
+-- `whole`: the method as it is called on a runtime. `raw`: what it does with whatever can be asked; nil: it
+-- is no question.
+local function handle_method(name, whole, raw)
   if access.LOOP[name] then
-    return function(view, ...) return whole(view.runtime, ...) end
+    return function(handle, ...) return whole(check_handle(handle, name).runtime, ...) end
   end
   if access.GUARDED[name] then
-    return function(view, ...)
-      view.warned = {}
+    return function(handle, ...)
+      local view = check_handle(handle, name)
       if not allowed(view, access.GUARDED[name]) then return refuse(view, name) end
       return whole(view.runtime, ...)
     end
@@ -332,12 +339,9 @@ local function view_method(name, whole, raw)
       return nil, errors.new("denied", ("%s is for the process's own handle"):format(name))
     end
   end
-  return function(view, ...)
-    if getmetatable(view) ~= View then
-      options.blame(("call it on a view, with a colon: view:%s(...)"):format(name))
-    end
-    if view.runtime:closed() then return closed_error() end
-    return raw(view, ...)
+  return function(handle, ...)
+    if check_handle(handle, name).runtime:closed() then return nil, errors.new("closed", "the runtime is closed") end
+    return raw(handle, ...)
   end
 end
 
@@ -347,22 +351,24 @@ end
 function access.equip(all, raw)
   for name, method in pairs(all) do
     if type(method) == "function" and name:sub(1, 2) ~= "__" then
-      view_methods[name] = view_method(name, method, raw[name])
+      handle_methods[name] = handle_method(name, method, raw[name])
     end
   end
   -- Replays need what has really happened; the verdict shows no payloads.
-  local check = view_methods.check
-  function view_methods.check(view, ...)
-    local report, err = check(view.ask and view.unredacted or view, ...)
-    if not report or not view.ask then return report, err end
+  local check = handle_methods.check
+  function handle_methods.check(handle, ...)
+    local view = check_handle(handle, "check")
+    local report, err = check(view.unredacted or handle, ...)
+    if not report or not view.unredacted then return report, err end
     for _, row in ipairs(report.failing) do row.expected, row.got, row.detail = nil, nil, nil end
     return report
   end
 end
 
 
-function View:__tostring()
-  return ("duro.view(%s, %s)"):format(self.context.user_id or "?", tostring(self.runtime))
+function Handle:__tostring()
+  local view = view_of[self]
+  return ("duro.view(%s, %s)"):format(view.context.user_id or "?", tostring(view.runtime))
 end
 
 
@@ -378,15 +384,16 @@ function access.viewers()
 end
 
 
-local function new_view(runtime, context, hooks)
-  local view = setmetatable({ runtime = runtime, context = context, hooks = hooks, warned = {}, gate = gate,
-    codec = runtime.codec }, View)
+local function new_handle(runtime, context, hooks)
+  local view = { runtime = runtime, context = context, hooks = hooks, warned = {} }
   local viewers = runtime.viewers
   viewers.last = viewers.last + 1
   viewers[viewers.last] = view
   view.caller = { viewer = viewers.last, context = core.encode(context) }
   view.ask = redactor(view)
-  return view
+  local handle = setmetatable({ gate = gate, codec = runtime.codec }, Handle)
+  view_of[handle] = view
+  return handle, view
 end
 
 
@@ -394,14 +401,14 @@ end
 function access.view(runtime, values)
   local context = { user_id = values.user_id, roles = core.array(values.roles or {}), source_ip = values.source_ip }
   local hooks = runtime.access_control or {}
-  local view = new_view(runtime, context, hooks)
+  local handle, view = new_handle(runtime, context, hooks)
   if view.ask then
     local plain = {}
     for name, hook in pairs(hooks) do plain[name] = hook end
     plain.redact = nil
-    view.unredacted = new_view(runtime, context, plain)
+    view.unredacted = new_handle(runtime, context, plain)
   end
-  return view
+  return handle
 end
 
 

@@ -223,6 +223,18 @@ describe("a view", function()
   end)
 
   it("acts by id on what it may, and tells of the others", function()
+    local asked
+    rt:close()
+    rt = runtimes.open { access_control = hooks { can_raise_event = function(context, id, event_name)
+      asked = event_name
+      return own(context, id)
+    end } }
+    rt:orchestration("order", function(ctx) ctx:wait_event("go") end)
+    for i = 1, 3 do
+      assert(rt:start_many { { name = "order", id = "ann-" .. i }, { name = "order", id = "bob-" .. i } })
+    end
+    assert(rt:run_until_idle())
+    bob = rt:with_context { user_id = "bob" }
     local outcome = assert(bob:terminate_instances { instances = { "ann-1", "bob-1", "bob-1", "nobody" } })
     assert.same({ "bob-1" }, outcome.terminated_instances)
     assert.equal("ann-1 nobody", ids(outcome.failed_instances))
@@ -231,6 +243,7 @@ describe("a view", function()
     assert.equal("running", rt:status("ann-1").status)
     outcome = assert(bob:raise_event_bulk { instances = { "ann-2", "bob-2" }, event_name = "go" })
     assert.same({ "bob-2" }, outcome.delivered_instances)
+    assert.equal("go", asked)
     outcome = assert(bob:delete_instances { filter = { id_prefix = "" }, all = true, force = true })
     assert.equal(3, #outcome.deleted_instances)
     assert.equal("ann-1 ann-2 ann-3", ids(rt:list_instances()))

@@ -164,39 +164,34 @@ end
 
 -- --- Many at once ---
 
-local function add_id(view, choice, hook, id, most)
+local function add_id(view, choice, id, most)
   choice.matched = choice.matched + 1
   if #choice.only >= most then return end
-  table.insert(allowed(view, hook, id) and choice.only or choice.denied, id)
+  table.insert(allowed(view, choice.hook, id, choice.event_name) and choice.only or choice.denied, id)
 end
 
 
-local function new_choice()
-  return { only = core.array {}, denied = core.array {}, matched = 0 }
-end
-
-
-local function choose_by_id(view, hook, ids)
-  local choice, seen = new_choice(), {}
+local function choose_by_id(view, choice, ids)
+  local seen = {}
   for _, id in ipairs(ids) do
-    if not seen[id] then add_id(view, choice, hook, id, math.huge) end
+    if not seen[id] then add_id(view, choice, id, math.huge) end
     seen[id] = true
   end
-  return choice
+  return true
 end
 
 
 -- Of those that match and may be seen: at most `most` that may be acted upon, and how many there are.
-local function choose_by_filter(view, hook, filter, most)
-  local choice, token = new_choice(), nil
+local function choose_by_filter(view, choice, filter, most)
+  local token
   repeat
     local page, err = request.send(view.runtime, "list_instances_paginated",
       { filter = filter, page_size = math.min(500, view.runtime.limits.list), page_token = token }, nil, view.caller)
     if not page then return nil, err end
-    for _, row in ipairs(page.instances) do add_id(view, choice, hook, row.instance_id, most) end
+    for _, row in ipairs(page.instances) do add_id(view, choice, row.instance_id, most) end
     token = page.next_page_token
   until not token
-  return choice
+  return true
 end
 
 
@@ -209,13 +204,15 @@ end
 -- The call without what may not be seen or done; the core checks the filter again when it acts.
 local function narrowed(view, hook, args, by_filter)
   local cap = view.runtime.limits.bulk
-  local choice, err
+  local choice = { only = core.array {}, denied = core.array {}, matched = 0, hook = hook,
+    event_name = args.event_name }
+  local ok, err
   if args.instances then
-    choice = choose_by_id(view, hook, args.instances)
+    ok = choose_by_id(view, choice, args.instances)
   else
-    choice, err = choose_by_filter(view, hook, args.filter or {}, math.min(args.max_instances or cap, cap))
+    ok, err = choose_by_filter(view, choice, args.filter or {}, math.min(args.max_instances or cap, cap))
   end
-  if not choice then return nil, err end
+  if not ok then return nil, err end
   if by_filter and choice.matched > cap and not args.max_instances then return too_many(choice, cap) end
   local narrow = {}
   for key, value in pairs(args) do narrow[key] = value end

@@ -102,29 +102,3 @@ describe("the annotations", function()
     for _, name in ipairs(FILES) do assert.is_function(loadfile(path_of(name))) end
   end)
 end)
-
-
-describe("help", function()
-  local help = require "duro.help"
-
-  it("lists every call", function()
-    local text = help()
-    for _, row in ipairs(calls.rows) do assert.matches(row[1], text, 1, true) end
-  end)
-
-  it("says what a call takes", function()
-    local text = help("start")
-    assert.matches("rt:start(name, [input], [{id=, version=,", text, 1, true)
-    for _, key in ipairs(options.specs.start.keys) do assert.matches("\n  " .. key, text, 1, true) end
-    assert.matches("on_conflict%s+string: fail;", text)
-  end)
-
-  it("says what the calls inside an orchestration take", function()
-    assert.matches("options of ctx:activity\n  retry ", help("ctx:activity"), 1, true)
-    assert.matches("max_attempts%s+integer: 3;", help("retry"))
-  end)
-
-  it("knows the nearest name", function()
-    assert.equal("duro has no 'strat' (did you mean 'start'?)", help("strat"))
-  end)
-end)

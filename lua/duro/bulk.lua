@@ -19,7 +19,7 @@ calls.define(methods, {
   args = function(values) return values.ids end,
   result = rows.statuses,
   returns = "array of statuses in the order asked",
-  doc = 'Also indexable by id; unknown ids have status "not_found".',
+  doc = 'The statuses of many. Also indexable by id; unknown ids have status "not_found".',
 })
 
 calls.define(methods, {
@@ -58,7 +58,7 @@ local CHOICE = {
   { "max_instances", "integer", min = 1, doc = "act on that many at most; cap: management.max_bulk_operations" },
   { "dry_run", "boolean", default = false, doc = "only say what would be done" },
 }
-local REASON = { "reason", "string" }
+local REASON = { "reason", "string", doc = "kept with each of them" }
 
 
 local function with_choice(name, ...)

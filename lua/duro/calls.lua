@@ -26,6 +26,9 @@ local calls = {}
 -- Every row in the order of definition: what help prints.
 calls.rows = {}
 
+-- The names of those that are not built yet.
+calls.later = {}
+
 
 -- Positional values, then the table of options, in one table under the keys that the core knows.
 local function collect(row, ...)
@@ -82,6 +85,7 @@ end
 
 --- A method that is known but not built yet: nil, err(unsupported).
 function calls.define_unsupported(methods, name)
+  calls.later[name] = true
   methods[name] = function()
     return nil, errors.new("unsupported", ("%s is not built yet"):format(name))
   end

@@ -19,8 +19,8 @@ local TIMEOUT = { "timeout", "duration", optional = true }
 -- --- Starting ---
 
 local START_ROWS = {
-  { "id", "new_id", doc = "default: a time-ordered UUID" },
-  { "version", "version", doc = "default: the highest registered" },
+  { "id", "new_id", usual = "a UUID", doc = "of the instance; the UUIDs are ordered by time" },
+  { "version", "version", usual = "the highest", doc = "of those registered" },
   { "delay", "duration", doc = "start that much later" },
   { "start_at", "time", doc = "start at that time" },
   { "attributes", "attributes", doc = "flat table of strings, numbers and booleans; searchable" },
@@ -134,11 +134,11 @@ calls.define(methods, {
   "status",
   params = { ID },
   options = options.spec("status", {
-    { "execution", "integer", min = 1, doc = "an earlier execution; default: the current one" },
+    { "execution", "integer", usual = "the current one", min = 1, doc = "an earlier execution" },
   }),
   result = rows.status,
   returns = "{instance_id, status, output?, error?, custom_status?}",
-  doc = 'An unknown id has status "not_found".',
+  doc = 'How an instance stands. An unknown id has status "not_found".',
 })
 
 calls.define(methods, {

@@ -1,93 +1,209 @@
--- help: what duro.help([name]) answers, a text made from the same rows that check the calls.
+-- help: what duro.help([name]) answers: signature, sentences, options, errors and an example. Signatures and options
+-- come from the rows that check the calls, the rest from manual.lua.
 
 local calls = require "duro.calls"
+local core = require "duro.core"
+local manual = require "duro.manual"
 local options = require "duro.options"
 
 -- These declare the calls and their options.
-require "duro.runtime"
+local runtime = require "duro.runtime"
+require "duro.activity"
 require "duro.orchestration"
+require "duro.registry"
+require "duro.repl"
+require "duro.show"
 
--- What is not a call of the core: {signature, sentence, spec}.
-local OTHERS = {
-  { "orchestration", "duro.orchestration(name, [opts,] function(ctx, input) ... end)",
-    "Registers an orchestration.", "orchestration" },
-  { "activity", "duro.activity(name, [opts,] function(ctx, input) ... end)", "Registers an activity.", "activity" },
-  { "open", "duro.open(path) or duro.open{path=, ...}", "Opens a file: a runtime, or nil, err.", "open" },
-  { "run", "rt:run()", "Runs until rt:stop()." },
-  { "run_until_idle", "rt:run_until_idle([timeout])",
-    "Runs until nothing can move without outside input or the passing of time." },
-  { "step", "rt:step([timeout])", "Does what is ready now, waiting at most `timeout` for more: turns run." },
-  { "stop", "rt:stop()", "Makes rt:run() return." },
-  { "close", "rt:close()", "Closes the file; again is fine." },
-  { "now", "rt:now()", "The runtime's time in epoch seconds." },
-  { "advance", "rt:advance(duration)", "Moves the virtual clock, firing timers at their own times." },
-  { "fd", "rt:fd()", "For a foreign loop: readable when rt:step() has something to do." },
-  { "next_timeout", "rt:next_timeout()", "For a foreign loop: seconds until rt:step() is due; nil: never." },
-  { "each_instance", "for row in rt:each_instance([{...}]) do", "Walks all instances that match, page by page.",
-    "filter.inner" },
-  { "replay", "duro.replay(export_or_path, function(ctx, input) ... end, [{execution=, codec=, guard=}])",
-    "Whether code fits the history of an export: {ok=true}, or where they part. Runs no activity.", "replay" },
-  { "testing", "duro.testing.runtime([{...}]): mock_activity, run, assert_completed",
-    "A runtime for tests: in memory, with a clock that skips time by itself." },
-  { "registered", "rt:registered()", "What this process has registered." },
-}
+-- How wide lines get where there is no terminal.
+local WIDTH = 110
+
+-- What the types of options are called here; the others by their own names.
+local TYPE_NAMES = { strings = "text or array", names = "text or array", ids = "array of ids", new_id = "id",
+  moment = "time", string = "text", any = "value", attributes = "flat table" }
 
 
--- The calls inside an orchestration that take options, and retry.
-local CTX = {}
-for _, name in ipairs(options.order) do
-  if name:find("^ctx:") or name == "retry" then CTX[#CTX + 1] = name end
+local function rows_by_name()
+  local by_name = {}
+  for _, row in ipairs(calls.rows) do by_name[row[1]] = row end
+  return by_name
 end
 
 
-local function options_text(spec)
-  local lines = {}
+-- --- Laying out ---
+
+local function wrapped(words, width, indent)
+  local lines, line = {}, ""
+  for word in words:gmatch("%S+") do
+    if line ~= "" and #line + #word + 1 > width - #indent then
+      lines[#lines + 1] = line
+      line = word
+    else
+      line = line == "" and word or line .. " " .. word
+    end
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n" .. indent)
+end
+
+
+local function indented(block)
+  return "  " .. block:gsub("\n", "\n  ")
+end
+
+
+local function range_text(row)
+  if row.min and row.max then return ("%s to %s"):format(row.min, row.max) end
+  if row.min and row.min > 0 then return ("at least %s"):format(row.min) end
+  return row.max and ("at most %s"):format(row.max)
+end
+
+
+local function meaning(row)
+  local parts = {}
+  if row.doc then parts[1] = row.doc end
+  if row.one_of then parts[#parts + 1] = "one of: " .. table.concat(row.one_of, ", ") end
+  parts[#parts + 1] = range_text(row)
+  return table.concat(parts, "; ")
+end
+
+
+-- A line an option: key, type, default (or "required"), meaning.
+local function options_text(spec, width)
+  local lines, widths = {}, { 0, 0, 0 }
   for i, row in ipairs(spec.rows) do
-    local default = row.default ~= nil and ("%s; "):format(tostring(row.default)) or ""
-    local words = row.one_of and " (" .. table.concat(row.one_of, ", ") .. ")" or ""
-    lines[i] = ("  %-20s %s: %s%s%s"):format(row[1], row[2], default, row.doc or "", words):gsub("%s+$", "")
+    local default = row.required and "required" or row.default ~= nil and tostring(row.default) or row.usual or "-"
+    lines[i] = { row[1], TYPE_NAMES[row[2]] or row[2], default, meaning(row) }
+    for column = 1, 3 do widths[column] = math.max(widths[column], #lines[i][column]) end
+  end
+  local layout = ("  %%-%ds  %%-%ds  %%-%ds  "):format(widths[1], widths[2], widths[3])
+  for i, line in ipairs(lines) do
+    local head = layout:format(line[1], line[2], line[3])
+    lines[i] = (head .. wrapped(line[4], math.max(width, #head + 30), (" "):rep(#head))):gsub("%s+$", "")
   end
   return table.concat(lines, "\n")
 end
 
 
-local function overview()
-  local lines = { "duro.help(name) says more about one of these:" }
-  for _, entry in ipairs(OTHERS) do lines[#lines + 1] = ("  %-22s %s"):format(entry[1], entry[3]) end
-  for _, row in ipairs(calls.rows) do lines[#lines + 1] = ("  %-22s %s"):format(row[1], row.doc) end
-  lines[#lines + 1] = "and about the options of " .. table.concat(CTX, ", ")
-  return table.concat(lines, "\n")
+-- What the types among these options accept, when that is not plain.
+local function units_text(spec)
+  local used = {}
+  for _, row in ipairs(spec.rows) do used[row[2]] = true end
+  local said = {}
+  if used.duration then said[#said + 1] = 'a duration is a number of seconds, or such as "250ms" "30s" "1h30m" "7d"' end
+  if used.time or used.moment then said[#said + 1] = "a time is a number of epoch seconds" end
+  return said[1] and "  (" .. table.concat(said, "; ") .. ")"
 end
 
 
-local function names()
-  local list = {}
-  for _, entry in ipairs(OTHERS) do list[#list + 1] = entry[1] end
-  for _, row in ipairs(calls.rows) do list[#list + 1] = row[1] end
-  for _, ctx_name in ipairs(CTX) do list[#list + 1] = ctx_name end
-  return list
+-- The options, and below them those of the tables among them, such as `management` of duro.open.
+local function add_options(out, spec, width)
+  out[#out + 1] = options_text(spec, width)
+  out[#out + 1] = units_text(spec)
+  for _, row in ipairs(spec.rows) do
+    local inner = options.specs[spec.name .. "." .. row[1]] or row[1] == "retry" and options.specs.retry
+    if inner then
+      out[#out + 1] = ("  %s = {...}:"):format(row[1])
+      out[#out + 1] = indented(options_text(inner, width - 2))
+    end
+  end
 end
 
 
---- A text about everything, or about one call. context: anywhere.
+-- --- One call ---
+
+local function spec_of(entry, row)
+  if row and row.options then return row.options end
+  return entry.options and options.specs[entry.options]
+end
+
+
+local function one(name, entry, row, width)
+  local signature = row and calls.signature(row) or entry.signature or name
+  local returns = row and row.returns or entry.returns
+  local out = { signature .. (returns and " -> " .. returns or ""), "",
+    wrapped(row and row.doc or entry.doc or "", width, "") }
+  if calls.later[name] then out[#out + 1] = "Not built yet: it answers unsupported." end
+  local spec = spec_of(entry, row)
+  if spec then
+    out[#out + 1] = "\noptions: key, type, default, meaning"
+    add_options(out, spec, width)
+  end
+  if entry.errors then out[#out + 1] = "\nerrors: " .. entry.errors end
+  if entry.example then out[#out + 1] = "\nexample:\n" .. indented(entry.example) end
+  return table.concat(out, "\n")
+end
+
+
+-- --- Everything ---
+
+local function first_sentence(words)
+  return words:match("^(.-%.)%s+%u") or words
+end
+
+
+-- Calls that the manual has not heard of yet stand at the end.
+local function unheard(rows)
+  local names = {}
+  for name in pairs(rows) do
+    if not manual.entries[name] then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+
+local function overview(width)
+  local rows, out = rows_by_name(), { "duro.help(name) says more about one of these." }
+  local function add(title, names)
+    out[#out + 1] = "\n" .. title
+    for _, name in ipairs(names) do
+      local words = rows[name] and rows[name].doc or (manual.entries[name] or {}).doc or ""
+      local line = ("  %-32s %s"):format(name, wrapped(first_sentence(words), width, (" "):rep(35)))
+      out[#out + 1] = (line:gsub("%s+$", ""))
+    end
+  end
+  for _, part in ipairs(manual.parts) do add(part.title, part.names) end
+  local others = unheard(rows)
+  if others[1] then add("Others", others) end
+  return table.concat(out, "\n")
+end
+
+
+local function known_names(rows)
+  local names = {}
+  for _, part in ipairs(manual.parts) do
+    for _, name in ipairs(part.names) do names[#names + 1] = name end
+  end
+  for _, name in ipairs(unheard(rows)) do names[#names + 1] = name end
+  return names
+end
+
+
+-- A function of the API is as good as its name.
+local function name_of(value)
+  if type(value) ~= "function" then return nil end
+  for _, place in ipairs { require "duro", runtime.methods } do
+    for name, member in pairs(place) do
+      if member == value then return name end
+    end
+  end
+end
+
+
+--- A text about everything, or about one call; it takes "list_instances", "rt:list_instances", "ctx:sleep" and the
+--- function itself. context: anywhere.
 local function help(name)
-  if name == nil then return overview() end
-  for _, entry in ipairs(OTHERS) do
-    if entry[1] == name then
-      local spec = entry[4] and "\n" .. options_text(options.specs[entry[4]]) or ""
-      return ("%s\n%s%s"):format(entry[2], entry[3], spec)
-    end
+  local width = math.max(core.terminal_columns() or WIDTH, 40)
+  if name == nil then return overview(width) end
+  local rows = rows_by_name()
+  local wanted = name_of(name) or tostring(name)
+  if not wanted:find("^ctx:") then wanted = wanted:gsub("^%a+[:.]", ""):gsub("%(.*$", "") end
+  if not rows[wanted] and not manual.entries[wanted] and manual.entries["ctx:" .. wanted] then
+    wanted = "ctx:" .. wanted
   end
-  for _, row in ipairs(calls.rows) do
-    if row[1] == name then
-      local spec = row.options and "\n" .. options_text(row.options) or ""
-      return ("%s -> %s\n%s%s"):format(calls.signature(row), row.returns, row.doc, spec)
-    end
-  end
-  for _, ctx_name in ipairs(CTX) do
-    if ctx_name == name then return ("options of %s\n%s"):format(name, options_text(options.specs[name])) end
-  end
-  return ("duro has no '%s'%s"):format(tostring(name), options.hint(name, names()))
+  local entry, row = manual.entries[wanted], rows[wanted]
+  if entry or row then return one(wanted, entry or {}, row, width) end
+  return ("duro has no '%s'%s"):format(tostring(name), options.hint(wanted, known_names(rows)))
 end
 
 

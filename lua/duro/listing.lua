@@ -15,21 +15,21 @@ listing.methods = methods
 local FILTER_ROWS = {
   { "status", "strings", doc = "one or several" },
   { "name", "strings", doc = "one or several; * at the end matches a prefix" },
-  { "version", "string" },
-  { "id_prefix", "string" },
-  { "created_after", "moment", doc = "times are exclusive" },
-  { "created_before", "moment" },
-  { "updated_after", "moment" },
-  { "updated_before", "moment" },
-  { "completed_after", "moment" },
-  { "completed_before", "moment" },
-  { "has_parent", "boolean" },
-  { "parent_instance", "id" },
+  { "version", "string", doc = "exactly this one" },
+  { "id_prefix", "string", doc = "ids that begin so" },
+  { "created_after", "moment", doc = "by the time of the start; all times are exclusive" },
+  { "created_before", "moment", doc = "the same" },
+  { "updated_after", "moment", doc = "by the last change" },
+  { "updated_before", "moment", doc = "the same" },
+  { "completed_after", "moment", doc = "by the end; those that have not ended do not match" },
+  { "completed_before", "moment", doc = "the same" },
+  { "has_parent", "boolean", doc = "only sub-orchestrations, or only roots" },
+  { "parent_instance", "id", doc = "children of this instance" },
   { "attributes", "attributes", doc = "all of these" },
-  { "error_contains", "string" },
+  { "error_contains", "string", doc = "a part of the error's text" },
   { "waiting_on", "string", doc = '"activity", "timer", "event", "sub_orchestration" or "event:NAME"' },
 }
-local LIMIT = { "limit", "integer", min = 1, doc = "default and cap: management.max_list_instances" }
+local LIMIT = { "limit", "integer", min = 1, usual = "the cap", doc = "the cap: management.max_list_instances" }
 
 -- As the `filter` of another call, and by itself, with a limit.
 local INNER = options.spec("filter.inner", FILTER_ROWS)
@@ -117,11 +117,11 @@ calls.define(methods, {
   "list_instances_paginated",
   options = options.spec("list_instances_paginated", {
     listing.FILTER_ROW,
-    { "page_size", "integer", min = 1, doc = "default: 100; cap: management.max_list_instances" },
+    { "page_size", "integer", min = 1, usual = "100", doc = "the cap: management.max_list_instances" },
     { "page_token", "string", doc = "next_page_token of the page before" },
     { "order_by", "string", default = "created_at",
-      one_of = { "created_at", "updated_at", "instance_id", "orchestration_name" } },
-    { "order", "string", default = "desc", one_of = { "desc", "asc" } },
+      one_of = { "created_at", "updated_at", "instance_id", "orchestration_name" }, doc = "sorted by" },
+    { "order", "string", default = "desc", one_of = { "desc", "asc" }, doc = "or ascending" },
     { "with_total", "boolean", default = false, doc = "total_count too: costs a scan" },
   }),
   args = listing.check_filter,

@@ -74,7 +74,7 @@ calls.define(methods, {
   "at",
   params = { ID, { "event_id", "integer", min = 1, as = "event_id" } },
   options = options.spec("at", {
-    { "execution", "integer", min = 1, doc = "default: the latest" },
+    { "execution", "integer", min = 1, usual = "the latest", doc = "which execution" },
   }),
   result = rows.at,
   returns = "{custom_status, kv, pending, stack}",
@@ -85,10 +85,10 @@ calls.define(methods, {
   "history",
   options = options.spec("history", {
     { "instance", "id", required = true, as = "id", doc = "the instance" },
-    { "execution", "integer", min = 1, doc = "default: the latest" },
+    { "execution", "integer", min = 1, usual = "the latest", doc = "which execution" },
     { "kinds", "strings", doc = "only events of these kinds" },
     { "since_event", "integer", min = 0, doc = "only events after that id" },
-    { "order", "string", default = "asc", one_of = { "asc", "desc" } },
+    { "order", "string", default = "asc", one_of = { "asc", "desc" }, doc = "by event id" },
     { "page_size", "integer", default = 1000, min = 1, max = 10000, doc = "events in one answer" },
     { "page_token", "string", doc = "next_page_token of the page before" },
   }),
@@ -135,7 +135,7 @@ calls.define(methods, {
 calls.define(methods, {
   "audit",
   options = options.spec("audit", {
-    { "limit", "integer", min = 1, doc = "entries (100); cap: management.max_list_instances" },
+    { "limit", "integer", min = 1, usual = "100", doc = "entries; the cap: management.max_list_instances" },
     { "before", "integer", min = 1, doc = "next_before of the page before: only older entries" },
   }),
   result = rows.audit,

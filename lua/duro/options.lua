@@ -244,7 +244,8 @@ end
 
 
 --- Declares what the call `name` takes: rows {key, type, default=, required=, min=, max=, one_of=,
---- as=, doc=}. `as` is the key that the core knows it by. Gives the spec, for `check`.
+--- as=, doc=, usual=}. `as` is the key that the core knows it by; `usual` is the default in words, when it is not
+--- set here. Gives the spec, for `check`.
 function options.spec(name, rows)
   local spec = { name = name, rows = rows, keys = keys_of(rows), by_key = {} }
   for _, row in ipairs(rows) do

@@ -22,18 +22,18 @@ local SLICE_MS = request.SLICE_MS
 
 local DEBUG = options.spec("open.debug", {
   { "replay_every_turn", "boolean", default = false, doc = "drop every coroutine after its turn" },
-  { "job_lease", "duration", doc = "how long a worker that died still holds its jobs (10s)" },
+  { "job_lease", "duration", usual = "10s", doc = "how long a worker that died still holds its jobs" },
   { "store", "string", one_of = { "sqlite", "memory", "basic" },
     doc = '"memory": the reference store, "basic": without its optional verbs; both for path = ":memory:"' },
 })
 
 local MANAGEMENT = options.spec("open.management", {
-  { "enable_metrics", "boolean", default = true },
-  { "enable_streaming", "boolean", default = true },
-  { "max_list_instances", "integer", min = 1, doc = "default and cap of lists (1000)" },
-  { "max_bulk_operations", "integer", min = 1, doc = "cap of bulk calls (10000)" },
-  { "metrics_retention_hours", "integer", min = 1, doc = "how long rollups are kept (168)" },
-  { "cache_ttl_seconds", "number", min = 0, doc = "how old an answer may be (0)" },
+  { "enable_metrics", "boolean", default = true, doc = "the calls about numbers" },
+  { "enable_streaming", "boolean", default = true, doc = "the streams" },
+  { "max_list_instances", "integer", usual = "1000", min = 1, doc = "default and cap of lists" },
+  { "max_bulk_operations", "integer", usual = "10000", min = 1, doc = "cap of bulk calls" },
+  { "metrics_retention_hours", "integer", usual = "168", min = 1, doc = "how long rollups are kept" },
+  { "cache_ttl_seconds", "number", usual = "0", min = 0, doc = "how old an answer may be" },
 })
 
 local CODEC = options.spec("open.codec", {
@@ -46,21 +46,22 @@ local OPEN = options.spec("open", {
   { "role", "string", default = "runtime", one_of = { "runtime", "auto", "client", "worker" },
     doc = '"runtime" owns the file; "client" starts and manages; "auto": owner if the place is free; '
       .. '"worker" runs activities of its queues only' },
-  { "lease_wait", "duration", doc = "how long open waits for the owner's place (0)" },
+  { "lease_wait", "duration", usual = "0", doc = "how long open waits for the owner's place" },
   { "queues", "names", doc = "task queues that this process serves" },
-  { "worker_threads", "integer", min = 1, max = 1024, doc = "threads for thread=true activities (4)" },
-  { "durability", "string", one_of = { "full", "normal" },
+  { "worker_threads", "integer", usual = "4", min = 1, max = 1024, doc = "threads for thread=true activities" },
+  { "durability", "string", usual = "full", one_of = { "full", "normal" },
     doc = '"full": an acknowledged call survives power loss; "normal": a crash of the process' },
-  { "clock", "string", one_of = { "system", "virtual" }, doc = '"virtual": time moves by rt:advance only' },
-  { "activity_concurrency", "integer", min = 1, doc = "activities in flight at once (100)" },
-  { "feed_retention", "duration", doc = "how long the change feed is kept (10m)" },
-  { "feed_max_bytes", "integer", min = 0, doc = "how much of it is kept (256 MiB)" },
-  { "any_vm", "boolean", doc = "run instances that the other Lua VM began" },
+  { "clock", "string", usual = "system", one_of = { "system", "virtual" },
+    doc = '"virtual": time moves by rt:advance only' },
+  { "activity_concurrency", "integer", usual = "100", min = 1, doc = "activities in flight at once" },
+  { "feed_retention", "duration", usual = "10m", doc = "how long the change feed is kept" },
+  { "feed_max_bytes", "integer", usual = "256 MiB", min = 0, doc = "how much of it is kept" },
+  { "any_vm", "boolean", usual = "false", doc = "run instances that the other Lua VM began" },
   { "executor", "function", doc = "host hook: runs a ready activity" },
   { "sleep", "function", doc = "host hook: waits" },
   { "codec", "table", doc = "{encode=, decode=} around stored payloads (encryption)" },
-  { "max_lost_attempts", "integer", min = 1, doc = "lost attempts in a row that stall an instance (20)" },
-  { "max_live_instances", "integer", min = 1, doc = "orchestrations kept in memory (10000)" },
+  { "max_lost_attempts", "integer", usual = "20", min = 1, doc = "lost attempts in a row that stall an instance" },
+  { "max_live_instances", "integer", usual = "10000", min = 1, doc = "orchestrations kept in memory" },
   { "log", "function", doc = "function(level, message, fields)" },
   { "debug", "table", doc = "{replay_every_turn=true}" },
   { "management", "table", doc = "limits and switches of the management API" },

@@ -243,20 +243,21 @@ static void give_back(duro_buf *b) {
 }
 
 static duro_code fold(duro_store *s, duro__sqlite_conn *c, int64_t epoch, int64_t now_ms,
-                      size_t max_rows, size_t *folded, bool *no_tail, duro_error **err) {
+                      size_t max_rows, size_t *folded, int64_t *folded_seq, bool *no_tail,
+                      duro_error **err) {
   int64_t found[4]; // epoch, last_seq, folded_seq, journal_bytes
   statement st = use(c, Q_read_fold_marks);
   duro_code code = duro__sqlite_take_ints(&st, found, 4, NULL, err);
   if (code != DURO_OK) return code;
   if (found[0] != epoch) return duro__sqlite_lost(s, c, found[0], epoch, err);
-  int64_t folded_seq = found[2];
-  code = collect(s, c, folded_seq, max_rows, folded, err);
+  *folded_seq = found[2];
+  code = collect(s, c, *folded_seq, max_rows, folded, err);
   bool all = *folded < max_rows && s->fold_bytes.n < FOLD_MAX_BYTES;
-  if (code == DURO_OK && *folded > 0) code = fold_rows(s, c, *folded, &folded_seq, err);
-  *no_tail = all || folded_seq == found[1];
+  if (code == DURO_OK && *folded > 0) code = fold_rows(s, c, *folded, folded_seq, err);
+  *no_tail = all || *folded_seq == found[1];
   if (code == DURO_OK) {
-    size_t most = 2 * (max_rows + (size_t)(folded_seq - found[2])); // seqs: faster than it grows
-    code = duro__sqlite_trim_feed(s, c, now_ms, folded_seq, found[3], most, err);
+    size_t most = 2 * (max_rows + (size_t)(*folded_seq - found[2])); // seqs: faster than it grows
+    code = duro__sqlite_trim_feed(s, c, now_ms, *folded_seq, found[3], most, err);
   }
   if (code == DURO_OK) code = duro__sqlite_trim_figures(s, c, now_ms, err);
   return code;
@@ -270,11 +271,12 @@ duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t
   duro_code code = duro__sqlite_write_begin(s, "fold", &c, err);
   if (code != DURO_OK) return code;
   bool no_tail = false;
-  code = fold(s, c, epoch, now_ms, max_rows, folded, &no_tail, err);
+  int64_t folded_seq = 0;
+  code = fold(s, c, epoch, now_ms, max_rows, folded, &folded_seq, &no_tail, err);
   give_back(&s->fold_bytes);
   give_back(&s->fold_text);
   code = duro__sqlite_write_end(s, c, code, err);
-  if (code == DURO_OK && no_tail) duro__sqlite_tail_clear(&s->tail, epoch);
+  if (code == DURO_OK) duro__sqlite_tail_folded(&s->tail, epoch, folded_seq, no_tail);
   if (code != DURO_OK) *folded = 0;
   return code;
 }

@@ -47,7 +47,7 @@
 #define LIST_PROBE_ROWS     10000   // a filter with fewer matches is read whole and sorted
 #define LIST_WALK_STEPS     4000000 // VM steps (some 50 ms) of a walk before sorting instead
 #define LIST_QUICK_SHARE    5       // a first try with that part of both: most lists need no more
-#define TAIL_BITS           (1u << 18) // 25 000 rows fill a tenth of it
+#define TAIL_BITS           (1u << 20) // 25 000 rows fill a tenth of it
 
 // --- Connections ---
 typedef struct duro__sqlite_cached {
@@ -80,7 +80,8 @@ typedef struct duro__sqlite_tail {
   pthread_mutex_t lock;
   int64_t epoch;       // of the lease the bits were kept under; 0: nothing is known
   uint64_t generation; // changes whenever bits are cleared
-  uint64_t bits[TAIL_BITS / 64];
+  uint64_t older[TAIL_BITS / 64], newer[TAIL_BITS / 64];
+  int64_t split_seq, last_seq; // the last row of `older`, and of both
 } duro__sqlite_tail;
 
 struct duro_store {
@@ -266,8 +267,9 @@ duro_code duro__sqlite_prune(duro_store *s, int64_t epoch, int64_t key, int64_t 
 void duro__sqlite_tail_init(duro__sqlite_tail *t);
 void duro__sqlite_tail_deinit(duro__sqlite_tail *t);
 void duro__sqlite_tail_add(duro__sqlite_tail *t, const duro_turn_row *turns, size_t count);
-// A fold under this epoch left no tail.
-void duro__sqlite_tail_clear(duro__sqlite_tail *t, int64_t epoch);
+// A fold under this epoch moved the rows up to folded_seq, and perhaps left no tail.
+void duro__sqlite_tail_folded(duro__sqlite_tail *t, int64_t epoch, int64_t folded_seq,
+                              bool no_tail);
 void duro__sqlite_tail_forget(duro__sqlite_tail *t); // another process may have written
 uint64_t duro__sqlite_tail_generation(duro__sqlite_tail *t);
 // Whether a snapshot begun after `generation` was taken may hold unfolded rows of this instance.

@@ -363,8 +363,7 @@ describe("closing a runtime", function()
 end)
 
 
-describe("an executor", function()
-  -- The public option comes later; the core has it.
+describe("an executor of the core", function()
   local runs, rt
 
   local function open(executor)

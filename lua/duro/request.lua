@@ -12,6 +12,9 @@ local request = {}
 -- The longest wait of the core in one piece.
 request.SLICE_MS = 200
 
+-- How long a host's own sleep lasts while nothing happens.
+local FIRST_PAUSE_MS, MAX_PAUSE_MS = 1, 20
+
 
 --- For a session that somebody sits at: called after each slice of a wait; it may raise to end the wait.
 request.between = nil
@@ -20,8 +23,24 @@ request.between = nil
 request.turning = false
 
 
---- Turns the loop of `runtime` once, in at most `wait_ms`: the number of turns, or nil, err.
-function request.step(runtime, wait_ms)
+-- With the host's own sleep between two looks of the core. Nobody can end such a sleep early, so the first are
+-- short (a commit takes that long), and those that follow without a turn grow.
+local function host_step(runtime, wait_ms, pause_ms)
+  pause_ms = pause_ms or FIRST_PAUSE_MS
+  local turns, err = runtime.core:step(0)
+  if not turns then return nil, err end
+  if turns > 0 or wait_ms <= 0 then return turns, nil, FIRST_PAUSE_MS end
+  local due_ms = runtime.core:next_timeout_ms()
+  if due_ms < 0 then due_ms = wait_ms end
+  runtime.host_sleep(math.max(math.min(pause_ms, wait_ms, due_ms), FIRST_PAUSE_MS) / 1000)
+  return 0, nil, math.min(pause_ms * 2, MAX_PAUSE_MS)
+end
+
+
+--- Turns the loop of `runtime` once, in at most `wait_ms`: the number of turns, or nil, err. The third value, which
+--- hosts with a sleep of their own need, is for the next call in the same wait.
+function request.step(runtime, wait_ms, pause_ms)
+  if runtime.host_sleep then return host_step(runtime, wait_ms, pause_ms) end
   if not request.between then return runtime.core:step(wait_ms) end
   request.turning = true
   local turns, err = runtime.core:step(wait_ms)
@@ -33,13 +52,14 @@ end
 
 -- Turns the loop until the question is answered or the deadline (monotonic milliseconds) is over.
 local function drive(runtime, question, deadline)
+  local turns, err, pause_ms
   while not question:done() do
     local wait_ms = request.SLICE_MS
     if deadline then
       wait_ms = math.min(wait_ms, deadline - core.monotonic_ms())
       if wait_ms <= 0 then return true end
     end
-    local turns, err = request.step(runtime, runtime.skip_time and 0 or wait_ms)
+    turns, err, pause_ms = request.step(runtime, runtime.skip_time and 0 or wait_ms, pause_ms)
     if not turns then return nil, err end
     if runtime.skip_time and not question:done() then
       local ok

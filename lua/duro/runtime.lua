@@ -57,8 +57,9 @@ local OPEN = options.spec("open", {
   { "feed_retention", "duration", usual = "10m", doc = "how long the change feed is kept" },
   { "feed_max_bytes", "integer", usual = "256 MiB", min = 0, doc = "how much of it is kept" },
   { "any_vm", "boolean", usual = "false", doc = "run instances that the other Lua VM began" },
-  { "executor", "function", doc = "host hook: runs a ready activity" },
-  { "sleep", "function", doc = "host hook: waits" },
+  { "executor", "function", doc = "host hook, function(run): has run() called in a coroutine of the host's, for "
+    .. "each activity that is ready" },
+  { "sleep", "function", doc = "host hook, function(seconds): waits, wherever a call has to (executor needs it)" },
   { "codec", "table", doc = "{encode=, decode=} around stored payloads (encryption)" },
   { "max_lost_attempts", "integer", usual = "20", min = 1, doc = "lost attempts in a row that stall an instance" },
   { "max_live_instances", "integer", usual = "10000", min = 1, doc = "orchestrations kept in memory" },
@@ -67,9 +68,6 @@ local OPEN = options.spec("open", {
   { "management", "table", doc = "limits and switches of the management API" },
   { "access_control", "table", doc = "hooks that decide what a context may see and do" },
 })
-
--- Options whose feature is not built yet: refused, never ignored.
-local LATER = { "executor", "sleep" }
 
 local Runtime = {}
 Runtime.__index = Runtime
@@ -82,11 +80,12 @@ local default
 
 -- --- Opening and closing ---
 
-local function unsupported(given)
-  for _, key in ipairs(LATER) do
-    if given[key] ~= nil then return ("option '%s' is not supported yet"):format(key) end
+-- Options that need another one.
+local function incomplete(values)
+  if values.executor and not values.sleep then
+    return "option 'executor' needs 'sleep' beside it: what the host runs has to wait with the host's own sleep"
   end
-  if given.path:find("^postgres") then return "PostgreSQL is not supported yet" end
+  if values.store and values.path ~= ":memory:" then return 'debug.store needs path = ":memory:"' end
 end
 
 
@@ -94,8 +93,7 @@ end
 local function core_options(given)
   local values, err = options.check(OPEN, given)
   if not values then return nil, err end
-  local refused = unsupported(values)
-  if refused then return nil, errors.new("unsupported", refused) end
+  if values.path:find("^postgres") then return nil, errors.new("unsupported", "PostgreSQL is not supported yet") end
   for key, spec in pairs { debug = DEBUG, management = MANAGEMENT } do
     if values[key] then
       local nested
@@ -105,9 +103,8 @@ local function core_options(given)
       values[key] = nil
     end
   end
-  if values.store and values.path ~= ":memory:" then
-    return nil, errors.new("invalid_argument", "debug.store needs path = \":memory:\"")
-  end
+  local problem = incomplete(values)
+  if problem then return nil, errors.new("invalid_argument", problem) end
   if values.access_control then
     values.access_control, err = options.check(access.HOOKS, values.access_control)
     if not values.access_control then return nil, err end
@@ -168,7 +165,8 @@ function runtime.open(path_or_options)
   viewers, values.may_see = access.viewers()
   handle, err = core.open(values)
   if not handle then return nil, err end
-  local self = setmetatable({ core = handle, path = values.path, codec = values.codec, log = values.log,
+  local self = setmetatable({ core = handle, path = values.path, codec = values.codec,
+    host_sleep = values.sleep, log = values.log,
     access_control = values.access_control, viewers = viewers, stopping = false,
     limits = { list = values.max_list_instances or 1000, bulk = values.max_bulk_operations or 10000 } }, Runtime)
   self.registry = registry.new(registry.default)
@@ -264,8 +262,9 @@ end
 --- Runs until rt:stop(): true, or nil, err(locked) when the lease was lost.
 function Runtime:run()
   self.stopping = false
+  local turns, err, pause_ms
   while not self.stopping do
-    local turns, err = request.step(self, SLICE_MS)
+    turns, err, pause_ms = request.step(self, SLICE_MS, pause_ms)
     if not turns then
       if self.stopping and err.code == "closed" then return true end
       return nil, err
@@ -289,9 +288,10 @@ function Runtime:run_until_idle(timeout)
   local timeout_ms, problem = timeout_of(timeout)
   if problem then return nil, problem end
   local deadline = timeout_ms and core.monotonic_ms() + timeout_ms
-  local wait_ms = 0
+  local wait_ms, pause_ms = 0, nil
+  local turns, err
   while true do
-    local turns, err = request.step(self, wait_ms)
+    turns, err, pause_ms = request.step(self, wait_ms, pause_ms)
     if not turns then return nil, err end
     if self.core:idle() then return true end
     wait_ms = SLICE_MS
@@ -307,7 +307,15 @@ end
 function Runtime:step(timeout)
   local timeout_ms, problem = timeout_of(timeout)
   if problem then return nil, problem end
-  return self.core:step(timeout_ms or 0)
+  if not self.host_sleep then return self.core:step(timeout_ms or 0) end
+  local deadline = core.monotonic_ms() + (timeout_ms or 0)
+  local left, pause_ms = timeout_ms or 0, nil
+  local turns, err
+  repeat
+    turns, err, pause_ms = request.step(self, left, pause_ms)
+    left = deadline - core.monotonic_ms()
+  until turns ~= 0 or left <= 0
+  return turns, err
 end
 
 

@@ -8,6 +8,7 @@
 local core = require "duro.core"
 local errors = require "duro.errors"
 local options = require "duro.options"
+local request = require "duro.request"
 local runtime = require "duro.runtime"
 
 local testing = {}
@@ -16,7 +17,7 @@ local testing = {}
 -- Called while somebody waits and not everything is done: lets what runs go on, else moves the clock to
 -- the next due time. When there is none, nobody will ever answer.
 local function skip_time(rt, wait_ms)
-  if not rt.core:idle() then return rt.core:step(wait_ms) end
+  if not rt.core:idle() then return request.step(rt, wait_ms) end
   local due = rt.core:next_due_ms()
   if not due then
     return nil, errors.new("timeout", "everything waits for something that nobody sends")

@@ -72,8 +72,8 @@ function duro.activity(name, fn) end
 ---@field feed_retention? duro.Duration how long the change feed is kept, default "10m"
 ---@field feed_max_bytes? integer how much of it is kept, default 256 MiB
 ---@field any_vm? boolean run instances that the other Lua VM began
----@field executor? function host hook (not built yet)
----@field sleep? function host hook (not built yet)
+---@field executor? duro.Executor host hook: how to run a ready activity; needs `sleep`
+---@field sleep? duro.Sleep host hook: how to wait
 ---@field codec? duro.Codec around stored payloads: encryption, say; searching them is then unsupported
 ---@field max_lost_attempts? integer lost attempts in a row that stall an instance, default 20
 ---@field max_live_instances? integer orchestrations kept in memory, default 10000
@@ -81,6 +81,21 @@ function duro.activity(name, fn) end
 ---@field debug? duro.DebugOptions
 ---@field management? duro.ManagementOptions
 ---@field access_control? duro.AccessControl hooks that decide what views may see and do
+
+---For hosts with a scheduler of their own, such as OpenResty (examples/openresty). Called by whatever turns the loop
+---(rt:run, rt:step, any call that waits), once for each attempt of an activity that is ready; activities with
+---thread=true are not concerned. It returns at once, and may not yield: it sees to it that run() is called once, in
+---a coroutine of the host's, which may yield to the host as the host likes. run() runs the activity to its end,
+---gives nothing and raises nothing: what the activity raises fails its attempt. A second run(), and one after
+---rt:close(), does nothing. When the hook itself raises, or drops run without calling it, the attempt fails, and
+---is tried again as its retry policy says. activity_concurrency bounds how many are out at once.
+---@alias duro.Executor fun(run: fun())
+
+---Returns after about so many seconds; it may yield to the host, and may be called by several coroutines at once.
+---Called where a call of the runtime has to wait (rt:wait, rt:start until it is durable, rt:run, ...): in pauses of
+---1 to 20 ms, between which the loop is turned; and by ctx:sleep of an activity that an executor runs, in pieces of
+---at most 0.5 s. What it raises is raised by the call that waits. duro.open and rt:close do not use it.
+---@alias duro.Sleep fun(seconds: number)
 
 ---Payloads (inputs, outputs, event data, custom status, KV values, heartbeat details, `data` of errors) are
 ---stored as what `encode` makes of them. Names, ids, attributes, reasons, and the codes and messages of errors

@@ -6,7 +6,7 @@ local duro = require "duro"
 local runtimes = require "spec.support.runtimes"
 
 local SPECS = { "list", "pages", "search", "bulk", "prune", "instance", "history", "why", "at", "management",
-  "query", "retry_failed", "client", "suspend", "terminate" }
+  "query", "metrics", "retry_failed", "client", "suspend", "terminate" }
 local ALSO = { memory = { "access", "audit" }, basic = {} } -- no audit log and no pruning on the basic one
 
 
@@ -32,6 +32,26 @@ end
 
 describe("debug.store", function()
   after_each(runtimes.clean)
+
+  it("is the store by its name", function()
+    for _, store in ipairs { "sqlite", "memory", "basic" } do
+      local rt = runtimes.open { debug = { store = store } }
+      assert.equal(store, rt:provider_diagnostics().provider_type)
+      rt:close()
+    end
+  end)
+
+  it("without optional verbs says so of what needs them", function()
+    local rt = runtimes.open { debug = { store = "basic" } }
+    for _, call in ipairs { "audit", "prune" } do
+      local answer, err = rt[call](rt, call == "prune" and { keep_last = 1 } or nil)
+      assert.is_nil(answer)
+      assert.equal(("unsupported: the store 'basic' has no verb '%s'"):format(call), tostring(err))
+    end
+    local worker, err = duro.open { path = ":memory:", queues = { "gpu" }, debug = { store = "basic" } }
+    assert.is_nil(worker)
+    assert.equal("unsupported: this store has no task queues", tostring(err))
+  end)
 
   it("is for what has no file", function()
     local rt, err = duro.open { path = runtimes.path(), debug = { store = "memory" } }

@@ -142,6 +142,11 @@ void duro__verb_prune(duro_runtime *rt, duro_request *r, duro_str args) {
     duro__request_fail(r, DURO_INVALID_ARGUMENT, "'keep_last' or 'completed_before' is needed");
     fine = false;
   }
+  if (fine && !duro__store_has(rt->store, DURO__VERB_prune)) {
+    duro__request_fail(r, DURO_UNSUPPORTED, "the store '%s' has no verb 'prune'",
+                       duro__store_type(rt->store));
+    fine = false;
+  }
   if (!fine) {
     prune_free(p);
     return;

@@ -3,7 +3,7 @@
 --   lua5.4 bench/run.lua [ONLY]        ONLY: a part of row ids, such as "throughput"
 --
 -- Environment: QUICK=1 smaller sizes (about two minutes); ROUNDS=3; NAME of the results (default: the time);
--- BENCH_DIR where the files go (/tmp); BUILD the folder with duro's modules and libduro.a (build).
+-- BENCH_DIR where the folder of files goes (/tmp); BUILD the folder with duro's modules and libduro.a (build).
 --
 -- In each round the ceiling is taken right before its row, and the ratio is of that pair, so that a machine
 -- whose speed drifts spoils neither. Written: bench/results/NAME.md, NAME.json and NAME.svg.
@@ -17,7 +17,7 @@ local measurements = require "rows"
 local only = arg[1]
 local quick = (os.getenv("QUICK") or "") ~= "" and os.getenv("QUICK") ~= "0"
 local rounds = tonumber(os.getenv("ROUNDS") or 3)
-local folder = os.getenv("BENCH_DIR") or "/tmp"
+local folder -- of this run, so that two runs do not meet
 local build = os.getenv("BUILD") or "build"
 local tools = build .. "/bench"
 
@@ -68,8 +68,8 @@ local function run(vm, scenario, options, dies)
   end
   local paths = ("LUA_PATH='./lua/?.lua;./lua/?/init.lua;./bench/?.lua;;' LUA_CPATH='%s/%s/?.so;%s/%s/?.so;;'"):format(
     build, vm, tools, vm)
-  local line = first_line(("%s timeout 900 %s bench/scenario.lua %s vm=%s %s%s"):format(paths, vm, scenario, vm,
-    table.concat(words, " "), dies and " 2>/dev/null" or ""))
+  local line = first_line(("BENCH_DIR=%s %s timeout 900 %s bench/scenario.lua %s vm=%s %s%s"):format(folder, paths, vm,
+    scenario, vm, table.concat(words, " "), dies and " 2>/dev/null" or ""))
   if line then return json.decode(line) end
   return dies and {} or { unsupported = "it failed: see above" }
 end
@@ -151,6 +151,7 @@ end
 -- --- All of them ---
 
 compile()
+folder = assert(first_line("mktemp -d " .. (os.getenv("BENCH_DIR") or "/tmp") .. "/duro-bench-XXXXXX"))
 local results = { quick = quick, rounds = rounds, when = os.date("!%Y-%m-%dT%H:%M:%SZ"), rows = {},
   commit = first_line("git rev-parse --short HEAD 2>/dev/null") or "?",
   machine = first_line("echo $(nproc) x $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2), $(uname -sr)") or "?" }
@@ -169,7 +170,7 @@ for _, m in ipairs(measurements) do
     if file then shell(("rm -f %s %s-*"):format(file, file)) end
   end
 end
-shell(("rm -f %s/duro-bench.raw*"):format(folder))
+shell("rm -rf " .. folder)
 local base = "bench/results/" .. (os.getenv("NAME") or os.date("!%Y%m%d-%H%M%S"))
 report.write(base, results)
 shell(("lua5.4 bench/plot %s.json"):format(base))

@@ -47,7 +47,7 @@
 #define LIST_PROBE_ROWS     10000   // a filter with fewer matches is read whole and sorted
 #define LIST_WALK_STEPS     4000000 // VM steps (some 50 ms) of a walk before sorting instead
 #define LIST_QUICK_SHARE    5       // a first try with that part of both: most lists need no more
-#define TAIL_BITS           (1u << 20) // 25 000 rows fill a tenth of it
+#define TAIL_BITS           (1u << 21) // 100 000 instances fill a fifth of it
 
 // --- Connections ---
 typedef struct duro__sqlite_cached {

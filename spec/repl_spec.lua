@@ -104,6 +104,8 @@ describe("the prompt over a file", function()
       "send \\x03", "expect interrupted!",
       "expect > ", "send print 'working' while true do end\\n", "expect working\\x0d\\n",
       "send \\x03", "expect interrupted!",
+      "expect > ", "send print 'running' return rt:run()\\n", "expect running\\x0d\\n",
+      "send \\x03", "expect interrupted!",
       "expect > ", "send half a li\\x03",
       "expect > ", "send do\\n", "expect >> ", "send \\x03",
       "expect > ", "send rt:status('order-1')\\n", "expect instance 'order-1' is running",

@@ -284,7 +284,7 @@ describe("results of analytics", function()
       "orchestration_name  status  average_duration  count",
       "order               failed             1.5 s      2",
     }, lines_of(tostring(kind("groups", { groups = {
-      { key = { orchestration_name = "order", status = "failed" }, count = 2, average_duration = 1500 } } }))))
+      { key = { orchestration_name = "order", status = "failed" }, count = 2, average_duration = 1.5 } } }))))
     assert.equal("no groups", tostring(kind("groups", { groups = {} })))
   end)
 

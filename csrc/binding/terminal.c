@@ -21,8 +21,11 @@ static struct {
   pid_t pid; // 0: it is as it was
 } changed;
 
+// In the background the terminal is another's.
+static bool in_foreground(void) { return tcgetpgrp(STDIN_FILENO) == getpgrp(); }
+
 static void put_back(void) {
-  if (changed.pid && changed.pid == getpid()) {
+  if (changed.pid && changed.pid == getpid() && in_foreground()) {
     tcsetattr(STDIN_FILENO, TCSADRAIN, &changed.before);
   }
   changed.pid = 0;
@@ -40,22 +43,27 @@ static int columns(lua_State *L) {
   return 1;
 }
 
-// core.terminal_lines() -> whether the standard input is a terminal, which then gives Ctrl-C as "\3"
+// Cheap when nothing has changed since.
+static void take_over(const struct termios *now) {
+  static bool at_exit;
+  if (now->c_cc[VINTR] == _POSIX_VDISABLE && now->c_cc[VEOL] == CTRL_C && changed.pid) return;
+  if (!in_foreground()) return;
+  if (!at_exit) at_exit = atexit(put_back) == 0;
+  if (!changed.pid) changed.before = *now;
+  changed.pid = getpid();
+  struct termios wanted = *now;
+  wanted.c_lflag |= ICANON | ECHO;
+  wanted.c_cc[VINTR] = _POSIX_VDISABLE;
+  wanted.c_cc[VEOL] = CTRL_C;
+  tcsetattr(STDIN_FILENO, TCSADRAIN, &wanted);
+}
+
+// core.terminal_lines() -> whether the standard input is a terminal, which then gives Ctrl-C as "\3". To be
+// called again whenever others may have changed it (a shell, after Ctrl-Z).
 static int lines(lua_State *L) {
   struct termios now;
   bool is_terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &now) == 0;
-  if (is_terminal) {
-    if (!changed.pid) {
-      static bool at_exit;
-      if (!at_exit) at_exit = atexit(put_back) == 0;
-      changed.before = now;
-      changed.pid = getpid();
-    }
-    now.c_lflag |= ICANON | ECHO;
-    now.c_cc[VINTR] = _POSIX_VDISABLE;
-    now.c_cc[VEOL] = CTRL_C;
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &now);
-  }
+  if (is_terminal) take_over(&now);
   lua_pushboolean(L, is_terminal);
   return 1;
 }

@@ -313,7 +313,7 @@ function kinds.groups(answer, ui)
   end
   table.sort(numbers)
   for _, field in ipairs(numbers) do
-    columns[#columns + 1] = { field, format = field:find("_duration$") and "ms" or nil }
+    columns[#columns + 1] = { field, format = field:find("_duration$") and "seconds" or nil }
   end
   return lines(ui:table(columns, flat) or "no groups", answer.truncated and "(more matched)")
 end

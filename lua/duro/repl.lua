@@ -113,12 +113,10 @@ end
 
 -- The next line; nil at the end of the input; nil, true after Ctrl-C.
 local function read_line(self, prompt)
-  if self.is_terminal then
-    core.terminal_lines() -- again: what ran may have changed it
-    io.stdout:write(prompt)
-  end
+  if self.is_terminal then io.stdout:write(prompt) end
   io.stdout:flush()
   while true do
+    if self.is_terminal then core.terminal_lines() end -- what ran, or a shell, may have changed it
     local line = next_line(self)
     if line then return line end
     if self.ended then return nil end

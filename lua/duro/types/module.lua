@@ -161,8 +161,9 @@ function duro.show(value, options) end
 ---@return true?, duro.Error?
 function duro.repl(path_or_runtime, options) end
 
----A text about everything, or about one call. context: anywhere.
----@param name? string
+---A text about everything, or about one call: signature, options, errors and an example. It takes the name as it
+---is written in code ("list_instances", "ctx:sleep"), or the function. context: anywhere.
+---@param name? string|function
 ---@return string
 function duro.help(name) end
 

@@ -124,6 +124,10 @@ static bool read_prune(duro_runtime *rt, duro_request *r, duro_str args, prune *
               duro__arg_int(r, args, "keep_last", 1, 0, &out->keep_last) &&
               duro__arg_int(r, args, "completed_before_ms", 0, 0, &out->completed_before_ms) &&
               duro__read_row(rt, r, id, &arena, &row);
+  if (fine && !duro__member(args, "keep_last").p && !out->completed_before_ms) {
+    duro__request_fail(r, DURO_INVALID_ARGUMENT, "'keep_last' or 'completed_before' is needed");
+    fine = false;
+  }
   if (fine) out->key = row.key;
   if (out->keep_last < 1) out->keep_last = 1; // the current one stays in any case
   duro_arena_free(&arena);

@@ -89,36 +89,73 @@ typedef struct thrown {
   lua_State *from;
 } thrown;
 
-static bool is_own_line(const duro__host *h, const char *line, size_t n) {
-  size_t own = strlen(h->own_source);
-  if (own < 2) return false;
-  for (size_t i = 0; i + own - 1 <= n; i++) { // without the '@'
-    if (memcmp(line + i, h->own_source + 1, own - 1) == 0) return true;
-  }
-  return false;
+// Whether the function at this level was called by duro's code, whose word for it tells the author nothing.
+static bool called_by_us(const duro__host *h, lua_State *from, int level) {
+  lua_Debug caller;
+  return lua_getstack(from, level + 1, &caller) && lua_getinfo(from, "S", &caller) &&
+         duro__host_is_own(h, &caller);
 }
 
-// Pushes the traceback of `from` without duro's own lines and those of C.
-static void push_traceback(lua_State *L, duro__host *h, lua_State *from) {
-  luaL_traceback(L, from, NULL, 0);
-  size_t n;
-  const char *text = lua_tolstring(L, -1, &n), *end = text + n;
-  luaL_Buffer kept;
-  luaL_buffinit(L, &kept);
-  bool first = true;
-  for (const char *line = text; line < end;) {
-    const char *stop = memchr(line, '\n', (size_t)(end - line));
-    size_t length = (size_t)((stop ? stop : end) - line);
-    bool native = length >= 5 && memcmp(line, "\t[C]:", 5) == 0;
-    if (!native && !is_own_line(h, line, length)) {
-      if (!first) luaL_addchar(&kept, '\n');
-      luaL_addlstring(&kept, line, length);
-      first = false;
-    }
-    line += length + (stop ? 1 : 0);
+#define FRAMES_AT_EACH_END 11 // of a deeper stack the middle is left out
+
+// "\tfile.lua:7: in function 'name'", but for frames of C and of duro itself. (luaL_traceback would look
+// for the name of each function in all loaded modules, which costs more than the failure.)
+static void add_frame(luaL_Buffer *out, const duro__host *h, lua_State *from, int level) {
+  lua_Debug ar;
+  if (!lua_getstack(from, level, &ar)) return;
+  lua_getinfo(from, "Sln", &ar);
+  if (*ar.what == 'C' || duro__host_is_own(h, &ar)) return;
+  luaL_addstring(out, "\n\t");
+  luaL_addstring(out, ar.short_src);
+  char text[64];
+  if (ar.currentline > 0) {
+    snprintf(text, sizeof text, ":%d", ar.currentline);
+    luaL_addstring(out, text);
   }
-  luaL_pushresult(&kept);
-  lua_remove(L, -2);
+  if (*ar.namewhat && !called_by_us(h, from, level)) {
+    snprintf(text, sizeof text, ": in %.12s '%.40s'", ar.namewhat, ar.name);
+    luaL_addstring(out, text);
+  } else if (*ar.what == 'm') {
+    luaL_addstring(out, ": in main chunk");
+  } else {
+    luaL_addstring(out, ": in function <");
+    luaL_addstring(out, ar.short_src);
+    snprintf(text, sizeof text, ":%d>", ar.linedefined);
+    luaL_addstring(out, text);
+  }
+}
+
+static int stack_depth(lua_State *from) {
+  lua_Debug ar;
+  int some = 1, least = 0; // frame `least` is there, `some` may be
+  while (lua_getstack(from, some, &ar)) {
+    least = some;
+    some *= 2;
+  }
+  while (some - least > 1) {
+    int middle = least + (some - least) / 2;
+    if (lua_getstack(from, middle, &ar))
+      least = middle;
+    else
+      some = middle;
+  }
+  return some;
+}
+
+// Pushes the traceback of `from` without duro's own frames and those of C.
+static void push_traceback(lua_State *L, duro__host *h, lua_State *from) {
+  luaL_Buffer out;
+  int depth = stack_depth(from);
+  luaL_buffinit(L, &out);
+  luaL_addstring(&out, "stack traceback:");
+  for (int level = 0; level < depth; level++) {
+    if (level == FRAMES_AT_EACH_END && depth > 2 * FRAMES_AT_EACH_END) {
+      luaL_addstring(&out, "\n\t...");
+      level = depth - FRAMES_AT_EACH_END;
+    }
+    add_frame(&out, h, from, level);
+  }
+  luaL_pushresult(&out);
 }
 
 // [1] thrown*, [2] the reference of the Lua function to ask; the value is at the top of `from`.

@@ -37,9 +37,10 @@ local function host_step(runtime, wait_ms, pause_ms)
 end
 
 
---- Turns the loop of `runtime` once, in at most `wait_ms`: the number of turns, or nil, err. The third value, which
---- hosts with a sleep of their own need, is for the next call in the same wait.
+--- Turns the loop of `runtime` (of a view: its runtime's) once, in at most `wait_ms`: the number of turns, or nil,
+--- err. The third value, which hosts with a sleep of their own need, is for the next call in the same wait.
 function request.step(runtime, wait_ms, pause_ms)
+  if runtime.gate then return runtime:step(wait_ms / 1000) end
   if runtime.host_sleep then return host_step(runtime, wait_ms, pause_ms) end
   if not request.between then return runtime.core:step(wait_ms) end
   request.turning = true

@@ -108,7 +108,7 @@ end
 -- Who only asks and never waits moves things, too.
 local function move(runtime, wait_ms)
   if wait_ms > 0 or core.context() == "activity" then return true end
-  return request.step(runtime.runtime or runtime, 0) -- of a view: its runtime
+  return request.step(runtime, 0)
 end
 
 

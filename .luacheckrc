@@ -2,4 +2,5 @@
 std = "lua54+luajit"
 max_line_length = 120
 cache = false
+files["examples/openresty"] = { std = "+ngx_lua" }
 files["spec"] = { std = "+busted" }

@@ -89,7 +89,6 @@ local function take_ceiling(m, vm, options)
   end
   local other = merged(options, ceiling.options)
   other.file = nil
-  if m.options.visible then other.visible = ceiling.options.visible end
   return run(vm, ceiling[1], other)[ceiling[2]]
 end
 

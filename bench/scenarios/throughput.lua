@@ -1,47 +1,45 @@
 -- throughput: durable activities a second, many instances side by side, each with sequential activities.
 --
 -- Options: instances, steps, at_once (of a start), bytes (of a payload, in and out), file (one that exists and
--- grows), visible (1: streams, metrics and access control on, and a client in another process lists all the
--- time; 0: all of it off).
+-- grows), visible (1: streams, metrics and access control on; 0: all of it off), beside ("lister": a client in
+-- another process lists and reads the stream all the time; "spinner": a process that only burns its core).
 
 local duro = require "duro"
+local json = require "json"
 local support = require "support"
 
 
 local function yes() return true end
 
 
-local VISIBLE = { can_list_instances = yes, can_view_instance = yes, can_start_instance = yes,
+local ALLOWED = { can_list_instances = yes, can_view_instance = yes, can_start_instance = yes,
   can_cancel_instance = yes, can_raise_event = yes, can_delete_instance = yes, can_view_metrics = yes }
 
 
--- The lister of bench/scenarios/lister.lua in the background; it lists until `stop` is called.
-local function lister(path, vm)
+-- Starts the process beside; gives a function that ends it, and returns what it says.
+local function begin_beside(path, o)
   os.remove(path .. ".stop")
-  local pipe = assert(io.popen(("%s bench/scenario.lua lister file=%s"):format(vm, path)))
-  return function(rt)
-    local stopper = assert(io.open(path .. ".stop", "w"))
-    stopper:close()
-    for _ = 1, 100 do rt:step(0.01) end
+  local pipe = assert(io.popen(("%s bench/scenario.lua lister file=%s spin=%d"):format(o.vm, path,
+    o.beside == "spinner" and 1 or 0)))
+  return function()
+    assert(io.open(path .. ".stop", "w")):close()
     local line = pipe:read("*l")
     pipe:close()
     os.remove(path .. ".stop")
-    return line and require("json").decode(line) or {}
+    return json.decode(line or "{}")
   end
 end
 
 
+-- A runtime, and the handle to start with.
 local function open(path, o)
   if o.visible ~= 1 then
-    return support.open(path, o, o.visible == 0 and
-      { management = { enable_metrics = false, enable_streaming = false } } or nil)
+    local off = { enable_metrics = false, enable_streaming = false }
+    local rt = support.open(path, o, { management = o.visible == 0 and off or nil })
+    return rt, rt
   end
-  local options = { path = path, durability = o.durability, access_control = VISIBLE,
-    management = { enable_metrics = true, enable_streaming = true } }
-  local rt = duro.open(options)
-  if rt then return rt end
-  options.access_control = nil
-  return assert(duro.open(options)), "access control is not built yet"
+  local rt = support.open(path, o, { access_control = ALLOWED })
+  return rt, assert(rt:with_context { user_id = "bench" })
 end
 
 
@@ -54,28 +52,18 @@ return function(o)
     return n
   end)
 
-  local rt, missing = open(path, o)
-  local stop, handle = nil, rt
-  if o.visible == 1 then
-    stop = lister(path, o.vm)
-    rt:step(0.5)
-    local view = rt.with_context and rt:with_context { user_id = "bench" }
-    if type(view) == "table" and view.start_many then handle = view end
-  end
+  local rt, handle = open(path, o)
+  local stop = o.beside and begin_beside(path, o)
+  rt:step(o.beside and 0.5 or 0)
   local before = rt:runtime_metrics()
   before = before and before.total_instances_completed or 0
   local began = support.now()
   support.start_all(handle, o.instances, o.at_once or 5000, function() return { name = "steps", input = o.steps } end)
   support.finish(rt, before + o.instances)
   local took = support.now() - began
-  local figures = { per_second = o.instances * o.steps / took, instances_per_second = o.instances / took,
-    note = missing }
-  if stop then
-    local seen = stop(rt)
-    figures.lists_per_second, figures.events_seen = seen.lists_per_second, seen.events_seen
-    figures.note = figures.note or seen.note
-  end
+  local seen = stop and stop() or {}
   rt:close()
   if not o.file then support.remove(path) end
-  return figures
+  return { per_second = o.instances * o.steps / took, instances_per_second = o.instances / took,
+    lists_per_second = seen.lists_per_second, events_per_second = seen.events_per_second }
 end

@@ -98,9 +98,9 @@ static void add_arguments(struct duro__audit *a, duro_str args) {
   duro_buf_add_char(&a->arguments, '}');
 }
 
-static void begin(duro_request *r, target_kind kind, duro_str verb, duro_str args) {
+static bool begin(duro_request *r, target_kind kind, duro_str verb, duro_str args) {
   struct duro__audit *a = calloc(1, sizeof *a);
-  if (!a) return; // the call will fail for want of memory, too
+  if (!a) return false;
   bool array = args.n && args.p[0] == '[';
   r->audit = a;
   a->kind = kind;
@@ -112,22 +112,23 @@ static void begin(duro_request *r, target_kind kind, duro_str verb, duro_str arg
   } else {
     duro_buf_add_str(&a->call, verb);
   }
-  if (array) return;
+  if (array) return true;
   add_target(r, a, args);
   add_arguments(a, args);
+  return true;
 }
 
-void duro__audit_begin(duro_request *r, duro_str verb, duro_str args) {
+bool duro__audit_begin(duro_request *r, duro_str verb, duro_str args) {
   duro_runtime *rt = r->rt;
   if (r->audit || rt->role != DURO_ROLE_RUNTIME || !duro__store_has(rt->store, DURO__VERB_audit))
-    return;
+    return true;
   for (size_t n = 0; n < sizeof calls / sizeof *calls; n++) {
     if (!duro_str_equal(verb, duro_str_from(calls[n].verb))) continue;
     bool logged = calls[n].always || r->context;
-    if (logged && !duro_json_member_bool(args, "dry_run", false))
-      begin(r, calls[n].target, verb, args);
-    return;
+    if (!logged || duro_json_member_bool(args, "dry_run", false)) return true;
+    return begin(r, calls[n].target, verb, args);
   }
+  return true;
 }
 
 void duro__audit_free(duro_request *r) {
@@ -212,7 +213,6 @@ static bool write_entry(duro_runtime *rt, duro__batch *b, duro_request *r) {
     rt->last_audit_id +=
         (int64_t)(row->actor.n + row->action.n + row->target.n + row->detail.n) + ROW_BYTES;
     row->id = rt->last_audit_id;
-    a->joined = true;
   }
   duro_buf_free(&target);
   duro_buf_free(&detail);
@@ -222,6 +222,7 @@ static bool write_entry(duro_runtime *rt, duro__batch *b, duro_request *r) {
 void duro__audit_joins(duro_runtime *rt, duro__batch *b, duro_request *r) {
   if (!r->audit || r->audit->joined || r->again) return;
   if (!write_entry(rt, b, r)) b->poisoned = true; // no change without its entry
+  r->audit->joined = true;                        // also when it falls with this batch
 }
 
 bool duro__audit_ends(duro_request *r) {

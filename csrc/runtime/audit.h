@@ -12,8 +12,8 @@
 
 #include "runtime/internal.h"
 
-// The call is of those that are logged: begins its entry. The owner's only.
-void duro__audit_begin(duro_request *r, duro_str verb, duro_str args);
+// Begins the entry of a call that is one of those logged; the owner's only. False: memory is out.
+bool duro__audit_begin(duro_request *r, duro_str verb, duro_str args);
 // The request's effect joins the batch, and its answer is there: so does its entry.
 void duro__audit_joins(duro_runtime *rt, duro__batch *b, duro_request *r);
 // The request is over. True: no batch has its entry yet, so the open one gets it, and the request is

@@ -104,9 +104,12 @@ static void serve(duro_runtime *rt, struct duro__served *s, const duro_request_r
   r->row_deleted = !duro_json_member_bool(row->body, "await", true);
   duro_str args = duro_json_member(row->body, "args");
   duro_str context = duro__member(row->body, "context");
-  if (context.p) r->context = duro_str_dup(context);
-  if (duro_json_member_bool(row->body, "adopt", false)) {
-    duro__audit_begin(r, row->kind, args);
+  bool adopts = duro_json_member_bool(row->body, "adopt", false);
+  bool fine = !context.p || (r->context = duro_str_dup(context));
+  if (fine && adopts) fine = duro__audit_begin(r, row->kind, args);
+  if (!fine) {
+    duro__fail_memory(r);
+  } else if (adopts) {
     duro__start_adopt(rt, r, adopted_key(rt, row), args);
   } else {
     duro__call_run(rt, r, row->kind, args);

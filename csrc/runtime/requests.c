@@ -243,8 +243,9 @@ void duro__call_run(duro_runtime *rt, duro_request *r, duro_str name, duro_str a
     duro__request_fail(r, DURO_LOCKED, "%s", duro_code_sentence(DURO_LOCKED));
   } else if (verb->needs_owner && rt->role != DURO_ROLE_RUNTIME) {
     duro__remote_call(rt, verb, r, arguments);
+  } else if (!duro__audit_begin(r, name, arguments)) {
+    duro__fail_memory(r);
   } else {
-    duro__audit_begin(r, name, arguments);
     verb->run(rt, r, arguments);
   }
 }

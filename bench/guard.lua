@@ -146,4 +146,4 @@ for i, case in ipairs(CASES) do
   print(("%-28s %10.1f %10.1f %8.2f %10.1f %8.2f"):format(case[1], none, guarded, guarded / none, strict,
     strict / none))
 end
-print(_VERSION .. (jit and " " .. jit.version or ""))
+print((jit and jit.version or _VERSION) .. (", median of %d rounds"):format(rounds))

@@ -140,6 +140,33 @@ describe("the details of an instance", function()
     done()
   end)
 
+  it("count activities, timers and events, of all executions, an attempt that is tried again once", function()
+    rt:activity("works", function() end)
+    rt:activity("fails", function() error("no luck") end)
+    rt:orchestration("mixed", function(ctx, round)
+      ctx:activity("works")
+      pcall(ctx.activity, ctx, "fails", nil, { retry = { max_attempts = 2, initial = 1 } })
+      ctx:sleep(1)
+      if not round then ctx:continue_as_new(2) end
+      ctx:schedule_activity("missing")
+      ctx:schedule_timer(3600)
+      ctx:schedule_wait("other")
+      ctx:wait_event("go")
+    end)
+    assert(rt:start("mixed", nil, { id = "m" }))
+    assert(rt:advance(10))
+    local function totals()
+      local s, list = rt:statistics("m"), {}
+      for i, name in ipairs { "activities_scheduled", "activities_completed", "activities_failed", "timers_scheduled",
+        "timers_fired", "events_subscribed", "events_received" } do list[i] = s["total_" .. name] end
+      return list
+    end
+    assert.same({ 5, 2, 2, 3, 2, 2, 0 }, totals())
+    assert(rt:raise_event("m", "go"))
+    assert(rt:run_until_idle(10))
+    assert.same({ 5, 2, 2, 3, 2, 2, 1 }, totals())
+  end)
+
   it("count turns and replays", function()
     local replaying = runtimes.open { debug = { replay_every_turn = true } }
     for _, runtime in ipairs { rt, replaying } do

@@ -1,4 +1,5 @@
 local child = require "spec.support.child"
+local duro = require "duro"
 local runtimes = require "spec.support.runtimes"
 
 
@@ -298,6 +299,42 @@ describe("a failed instance that is retried", function()
     assert.same({ reserved = 7 }, rt:at("i", 5).kv)
     assert.equal("charge", rt:at("i", 8).pending.pending_activities[1].name)
     assert.equal("ship", rt:at("i", 10).pending.pending_activities[1].name)
+  end)
+
+  it("fits its code before the retry, after it and when it has ended, whatever the masked events say", function()
+    failed(steps)
+    local function fits(fn)
+      return assert(duro.replay(assert(rt:export("i")), fn)).ok
+    end
+    assert.is_true(fits(steps))
+    retry() -- and it fails again
+    assert(rt:run_until_idle(10))
+    assert.is_true(fits(steps))
+    rt:activity("charge", { replace = true }, function(ctx) ctx:defer() end)
+    retry()
+    assert(rt:run_until_idle(10))
+    assert.is_true(fits(steps))
+    assert.same({ checked = 1, failing = {}, skipped = 0 }, rt:check { name = "order", fn = steps })
+    local function gives_up(ctx)
+      local ok, err = pcall(steps, ctx)
+      return ok and err or "given up"
+    end
+    assert.is_true(fits(gives_up)) -- the failure that it would have caught is masked
+    assert.is_false(fits(function(ctx) ctx:activity("charge") end))
+    assert.equal(1, #rt:check({ name = "order", fn = function(ctx) ctx:activity("ship") end }).failing)
+  end)
+
+  it("goes on in the execution that failed", function()
+    failed(function(ctx, round)
+      ctx:activity("reserve", round or 1)
+      if not round then ctx:continue_as_new(2) end
+      return ctx:activity("charge", round)
+    end)
+    broken.charge = nil
+    retry()
+    assert.equal(2, rt:wait("i", 10))
+    assert.same({ reserve = 2, charge = 2 }, runs)
+    assert.same({ 1, 2 }, rt:list_executions("i"))
   end)
 
   it("goes on after the file was closed and opened again", function()

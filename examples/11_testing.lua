@@ -16,7 +16,7 @@ end
 
 local t = duro.testing.runtime()
 t:orchestration("subscription", subscription)
-local charge = t:mock_activity("charge", { 10, function() error("the card was declined") end, 10, 12 })
+local charge = t:mock_activity("charge", { 10, duro.testing.fails "the card was declined", 10, 12 })
 local thanks = t:mock_activity("say_thanks", function() end)
 
 local began = t:now()

@@ -33,6 +33,19 @@ describe("duro.testing.runtime", function()
     assert.same({ "first", "third" }, t:run("twice"))
   end)
 
+  it("lets a mock fail, with a text or an error of the test's", function()
+    t:orchestration("asks", function(ctx)
+      local _, first = pcall(ctx.activity, ctx, "ask")
+      local _, second = pcall(ctx.activity, ctx, "ask", nil, { retry = { max_attempts = 5 } })
+      local _, third = pcall(ctx.activity, ctx, "broken")
+      return { first.message, second.code, second.data, second.attempts, third.message }
+    end)
+    t:mock_activity("ask", { duro.testing.fails "down",
+      duro.testing.fails { code = "declined", message = "no money", data = { limit = 5 }, retryable = false } })
+    t:mock_activity("broken", duro.testing.fails("for ever"))
+    assert.same({ "down", "declined", { limit = 5 }, 1, "for ever" }, t:run("asks"))
+  end)
+
   it("gives a mock the attempt and the input as they are, and keeps what it was called with", function()
     t:orchestration("order", function(ctx, total)
       ctx:activity("note")

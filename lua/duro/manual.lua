@@ -653,8 +653,8 @@ about("testing", {
   doc = "A runtime for tests: in memory, with a virtual clock that skips time by itself.",
   example = [[
 local t = duro.testing.runtime()
-t:orchestration("under_test", function(ctx) ctx:sleep("30d") return ctx:activity("pay") end)
-t:mock_activity("pay", function() return "paid" end)
+t:orchestration("under_test", function(ctx) ctx:sleep("30d") return ctx:activity("pay", nil, { retry = {} }) end)
+t:mock_activity("pay", { duro.testing.fails "no money", "paid" }) -- what the first, the second call gives
 assert(t:run("under_test", nil, { id = "one" }) == "paid")
 t:assert_completed("one", "paid")
 t:close()]],

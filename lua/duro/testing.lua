@@ -42,6 +42,13 @@ local function in_turn(name, results)
 end
 
 
+--- A mock, or a result in the array of one, that fails with `err`: a text, or {code=, message=, data=, retryable=}.
+--- context: anywhere.
+function testing.fails(err)
+  return function() error(err, 0) end
+end
+
+
 --- Puts a function, or an array of results (or functions; duro.null for nil) for the first, second ...
 --- call, in the place of an activity. Gives a record of what was called: {name=, calls={ {input=,
 --- attempt=, instance_id=}, ... }}.

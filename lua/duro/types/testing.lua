@@ -75,6 +75,11 @@ local testing = {}
 ---@return duro.TestRuntime
 function testing.runtime(options) end
 
+---A mock, or a result in the array of one, that fails with `err`. context: anywhere.
+---@param err string|{code?: string, message?: string, data?: duro.Value, retryable?: boolean}
+---@return function
+function testing.fails(err) end
+
 ---@class duro.TestRuntime: duro.Runtime
 local TestRuntime = {}
 
@@ -82,8 +87,10 @@ local TestRuntime = {}
 ---@field name string
 ---@field calls {input?: duro.Value, attempt: integer, instance_id: string}[]
 
+---Puts a function in the place of an activity, or what the first, second ... call gives: values, functions,
+---duro.null for nil, duro.testing.fails(err) for a failure. One call more than that fails. context: anywhere.
 ---@param name string
----@param replacement function|any[] an array: results (functions; duro.null for nil) of the first, second ... call
+---@param replacement function|any[]
 ---@return duro.Mock?, duro.Error?
 function TestRuntime:mock_activity(name, replacement) end
 

@@ -6,8 +6,8 @@ local duro = require "duro"
 local runtimes = require "spec.support.runtimes"
 
 local SPECS = { "list", "pages", "search", "bulk", "prune", "instance", "history", "why", "at", "management",
-  "query", "metrics", "retry_failed", "client", "suspend", "terminate" }
-local ALSO = { memory = { "access", "audit" }, basic = {} } -- no audit log and no pruning on the basic one
+  "query", "metrics", "retry_failed", "client", "suspend", "terminate", "deletion" }
+local ALSO = { memory = { "access", "audit", "streams" }, basic = {} } -- no audit log, pruning or feed on the basic one
 
 
 -- The file's chunk with the words of busted that this one has.
@@ -43,11 +43,14 @@ describe("debug.store", function()
 
   it("without optional verbs says so of what needs them", function()
     local rt = runtimes.open { debug = { store = "basic" } }
-    for _, call in ipairs { "audit", "prune" } do
-      local answer, err = rt[call](rt, call == "prune" and { keep_last = 1 } or nil)
+    local function refused(verb, answer, err)
       assert.is_nil(answer)
-      assert.equal(("unsupported: the store 'basic' has no verb '%s'"):format(call), tostring(err))
+      assert.equal(("unsupported: the store 'basic' has no verb '%s'"):format(verb), tostring(err))
     end
+    refused("audit", rt:audit())
+    refused("prune", rt:prune { keep_last = 1 })
+    refused("changes", rt:stream_instance_events {})
+    refused("changes", rt:watch_instances { "a" })
     local worker, err = duro.open { path = ":memory:", queues = { "gpu" }, debug = { store = "basic" } }
     assert.is_nil(worker)
     assert.equal("unsupported: this store has no task queues", tostring(err))

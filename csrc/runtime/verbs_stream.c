@@ -107,6 +107,11 @@ static stream *stream_new(duro_runtime *rt, duro_request *r, duro_str given) {
                        "streams are switched off (management.enable_streaming)");
     return NULL;
   }
+  if (!duro__store_has(rt->store, DURO__VERB_changes)) {
+    duro__request_fail(r, DURO_UNSUPPORTED, "the store '%s' has no verb 'changes'",
+                       duro__store_type(rt->store));
+    return NULL;
+  }
   stream *s = calloc(1, sizeof *s);
   duro_str args = s ? duro_arena_dup(&s->arena, given) : DURO_NONE;
   if (!args.p) {

@@ -160,3 +160,19 @@ if _VERSION == "Lua 5.4" then
     end)
   end)
 end
+
+
+describe("the memory of a turn", function()
+  after_each(runtimes.clean)
+
+  it("is given back at once when it was much", function()
+    local rt = runtimes.open()
+    local before_kib = collectgarbage("count")
+    assert.equal(1000, runtimes.run(rt, function()
+      local hoard = {}
+      for i = 1, 1000 do hoard[i] = ("x"):rep(100000) .. i end
+      return #hoard
+    end))
+    assert.is_true(collectgarbage("count") - before_kib < 50000)
+  end)
+end)

@@ -49,11 +49,19 @@ int duro__host_blame(lua_State *L, duro__host *h, const char *format, ...) {
   return lua_error(L);
 }
 
+// What one resume may add to the heap before garbage is collected out of turn. The VM would wait until its
+// heap has doubled, and meanwhile the core, which is not its guest, finds no memory.
+#define HOARD_KIB (64 * 1024)
+
 int duro__host_resume(duro__host *h, lua_State *co, int args) {
 #if DURO_LUAJIT
   if (h->set_exdata) h->set_exdata(co, h->get_exdata(h->L));
 #endif
-  return duro__lua_resume(co, h->L, args);
+  int before_kib = lua_gc(h->L, LUA_GCCOUNT, 0);
+  int status = duro__lua_resume(co, h->L, args);
+  bool hoards = lua_gc(h->L, LUA_GCCOUNT, 0) - before_kib > HOARD_KIB;
+  if (hoards && lua_gc(h->L, LUA_GCISRUNNING, 0)) lua_gc(h->L, LUA_GCCOLLECT, 0);
+  return status;
 }
 
 duro__aside duro__host_aside(duro__host *h) {

@@ -114,6 +114,9 @@ typedef struct duro_list_query {
   int64_t after_updated_ms;
   duro_str after_text; // id or name
   size_t limit;
+  // For who only counts and adds up: run_id, waiting_on, custom_status, attributes, reason, error and
+  // output of the rows may be left out.
+  bool brief;
 } duro_list_query;
 
 typedef struct duro_change {

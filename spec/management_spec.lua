@@ -241,17 +241,3 @@ describe("the counters of a process", function()
       tostring(rt:delete_instance(rt:list_instances()[1].instance_id)))
   end)
 end)
-
-
-describe("a call that is not built yet", function()
-  after_each(runtimes.clean)
-
-  it("answers unsupported", function()
-    local rt = runtimes.open()
-    for _, name in ipairs { "query_instances" } do
-      local answer, err = rt[name](rt)
-      assert.is_nil(answer)
-      assert.equal("unsupported", err.code)
-    end
-  end)
-end)

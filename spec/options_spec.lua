@@ -124,7 +124,7 @@ describe("the check of options", function()
       { { delay = -1 }, "option 'delay' cannot be %-1: a duration must not be negative" },
       { { delay = "soon" }, "option 'delay' cannot be soon: this is no duration" },
       { { start_at = -1 }, "option 'start_at' is no time" },
-      { { mode = "al" }, "option 'mode' must be one of: all, any %(is 'al'%)" },
+      { { mode = "al" }, "option 'mode' must be one of: all, any %(is 'al': did you mean 'all'%?%)" },
       { { renamed = "" }, "option 'renamed' must not be empty" },
     }
     for _, case in ipairs(cases) do

@@ -6,8 +6,9 @@ local duro = require "duro"
 local runtimes = require "spec.support.runtimes"
 
 local SPECS = { "list", "pages", "search", "bulk", "prune", "instance", "history", "why", "at", "management",
-  "query", "metrics", "retry_failed", "client", "suspend", "terminate", "deletion" }
-local ALSO = { memory = { "access", "audit", "streams" }, basic = {} } -- no audit log, pruning or feed on the basic one
+  "query", "metrics", "analytics", "retry_failed", "client", "suspend", "terminate", "deletion" }
+-- No audit log, pruning or feed on the basic one.
+local ALSO = { memory = { "access", "audit", "streams" }, basic = {} }
 
 
 -- The file's chunk with the words of busted that this one has.

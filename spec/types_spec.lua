@@ -65,6 +65,7 @@ local CLASS_OF = {
   cancel_instances = "duro.Choice", terminate_instances = "duro.Choice", suspend_instances = "duro.Choice",
   resume_instances = "duro.Choice", delete_instances = "duro.DeleteChoice", raise_event_bulk = "duro.RaiseChoice",
   prune = "duro.BulkPruneOptions", retry_failed = "duro.Choice",
+  query_instances = "duro.QueryOptions", time_series_metrics = "duro.SeriesOptions",
   filter = "duro.Filter", history = "duro.HistoryOptions",
     stream_instance_events = "duro.StreamOptions", watch_instances = "duro.WatchOptions",
     dependencies = "duro.DependenciesOptions", at = "duro.AtOptions", wait_for_instances = "duro.WaitForOptions",

@@ -20,6 +20,9 @@
 #define DURO_MAX_HISTORY_EVENTS  1000000 // of one execution: beyond it, use continue-as-new
 #define DURO_MAX_PAGE_EVENTS     10000   // of rt:history in one answer: beyond it, pages
 #define DURO_REPLAYS_COUNTED     100000  // instances whose replays a process counts: a few MB
+#define DURO_MAX_SCANNED         1000000 // rows that one query looks at: some seconds, aside
+#define DURO_MAX_GROUPS          100000  // of one query: some tens of MB
+#define DURO_MAX_POINTS          100000  // of one time series: two months of minutes
 #define DURO_MAX_TREE_SHOWN      90      // levels in one answer: it nests twice as deep, below 200
 #define DURO_MAX_TREE_DEPTH      100     // sub-orchestrations below one root
 #define DURO_AUDIT_BYTES         (64 * 1024 * 1024) // of the audit log: some 300000 calls of one instance

@@ -120,7 +120,9 @@ duro__call_function duro__verb_query, duro__verb_stack;                   // ver
 duro__call_function duro__verb_runtime_metrics, duro__verb_orchestration_metrics,
     duro__verb_queue_metrics, duro__verb_provider_diagnostics; // verbs_metrics.c
 duro__call_function duro__verb_stream_open, duro__verb_stream_read,
-    duro__verb_pause;                      // verbs_stream.c
-duro__call_function duro__verb_prometheus; // prometheus.c
+    duro__verb_pause;                               // verbs_stream.c
+duro__call_function duro__verb_prometheus;          // prometheus.c
+duro__call_function duro__verb_query_instances;     // verbs_groups.c
+duro__call_function duro__verb_time_series_metrics; // verbs_series.c
 
 #endif

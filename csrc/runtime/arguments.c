@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "runtime/suggest.h"
+
 static bool is_null(duro_str value) { return duro_str_equal(value, DURO_STR("null")); }
 
 duro_str duro__member(duro_str object, const char *key) {
@@ -74,6 +76,71 @@ bool duro__arg_text(duro_request *r, duro_str args, const char *key, size_t max_
   if (!read_text(r, args, key, DURO__OPTIONAL, arena, out)) return false;
   return out->n <= max_bytes || too_large(r, key, out->n, max_bytes);
 }
+
+// --- Words ---
+
+static bool find_word(duro_request *r, const char *key, duro_str text, const char *const *words,
+                      int *out) {
+  for (int i = 0; words[i]; i++) {
+    *out = i;
+    if (duro_str_equal(text, duro_str_from(words[i]))) return true;
+  }
+  const char *near = duro__nearest(text, words);
+  duro_buf known = {0};
+  for (int i = 0; words[i] && !near; i++) duro_buf_printf(&known, "%s%s", i ? ", " : "", words[i]);
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "'%s' cannot be '%.*s' (%s%.*s%s)", key,
+                     DURO_FMT(duro_str_cut(text, DURO_MAX_NAME_BYTES)),
+                     near ? "did you mean '" : "known: ",
+                     DURO_FMT(near ? duro_str_from(near) : duro_buf_str(&known)), near ? "'?" : "");
+  duro_buf_free(&known);
+  return false;
+}
+
+bool duro__arg_word(duro_request *r, duro_str args, const char *key, duro__need need,
+                    const char *const *words, int *out) {
+  duro_arena arena = {0};
+  duro_str text;
+  int index = 0;
+  bool fine = read_text(r, args, key, need, &arena, &text);
+  if (fine && text.p) {
+    fine = find_word(r, key, text, words, &index);
+    if (fine) *out = index;
+  }
+  duro_arena_free(&arena);
+  return fine;
+}
+
+static bool add_word(duro_request *r, const char *key, const duro_json_reader *reader,
+                     const char *const *words, unsigned *out) {
+  duro_arena arena = {0};
+  duro_str text = duro_json_text(reader, &arena);
+  int index = 0;
+  bool fine = text.p ? find_word(r, key, text, words, &index) : fail_memory(r);
+  if (fine) *out |= 1u << index;
+  duro_arena_free(&arena);
+  return fine;
+}
+
+bool duro__arg_words(duro_request *r, duro_str args, const char *key, const char *const *words,
+                     unsigned *out) {
+  duro_json_reader reader;
+  duro_str value = duro__member(args, key);
+  *out = 0;
+  if (!value.p || duro_str_equal(value, DURO_STR("{}"))) return true; // {} of Lua
+  duro_json_open(&reader, value);
+  duro_json_type type = duro_json_next(&reader);
+  if (type == DURO_JSON_STRING) return add_word(r, key, &reader, words, out);
+  if (type == DURO_JSON_BEGIN_ARRAY) type = duro_json_next(&reader);
+  while (type == DURO_JSON_STRING) {
+    if (!add_word(r, key, &reader, words, out)) return false;
+    type = duro_json_next(&reader);
+  }
+  if (type == DURO_JSON_END_ARRAY) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "the argument '%s' must be an array of words", key);
+  return false;
+}
+
+// --- The others ---
 
 bool duro__arg_payload(duro_request *r, duro_str args, const char *key, duro_str *out) {
   *out = duro_json_member(args, key);

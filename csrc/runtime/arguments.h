@@ -21,6 +21,12 @@ bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need ne
 bool duro__argument_id_ok(duro_request *r, const char *what, duro_str id, size_t max_bytes);
 bool duro__arg_text(duro_request *r, duro_str args, const char *key, size_t max_bytes,
                     duro_arena *arena, duro_str *out);
+// One of `words` (ends with NULL): *out becomes its index, and stays as it is when the member is absent.
+bool duro__arg_word(duro_request *r, duro_str args, const char *key, duro__need need,
+                    const char *const *words, int *out);
+// An array of such words, or one: a bit each.
+bool duro__arg_words(duro_request *r, duro_str args, const char *key, const char *const *words,
+                     unsigned *out);
 // A payload: its raw JSON. `null` is a payload like any other; absent is none.
 bool duro__arg_payload(duro_request *r, duro_str args, const char *key, duro_str *out);
 bool duro__arg_int(duro_request *r, duro_str args, const char *key, int64_t otherwise,

@@ -9,7 +9,8 @@
 #include "runtime/answers.h"
 #include "runtime/shown.h"
 
-#define STRIDE 200 // rows a page when each is looked at
+#define STRIDE       200  // rows a page when each is looked at
+#define VISIT_STRIDE 2000 // and when it is only added up
 
 duro__finder *duro__finder_new(duro_request *r, duro_str args) {
   duro__finder *s = calloc(1, sizeof *s);
@@ -39,7 +40,7 @@ void duro__finder_free(duro__finder *s) {
 static bool is_picky(const duro__finder *s) { return s->matches || duro__rows_hidden(s->request); }
 
 static size_t page_limit(const duro__finder *s) {
-  size_t limit = is_picky(s) ? STRIDE : s->wanted - s->rows.count;
+  size_t limit = is_picky(s) ? STRIDE : s->visit ? VISIT_STRIDE : s->wanted - s->rows.count;
   size_t left = s->look_at_most ? s->look_at_most - s->looked_at : limit;
   return left < limit ? left : limit;
 }
@@ -69,6 +70,16 @@ static duro_code keep_matches(duro_runtime *rt, duro__finder *s) {
   return code;
 }
 
+static duro_code visit_page(duro__finder *s) {
+  bool hidden = duro__rows_hidden(s->request);
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < s->page.count && !code && !s->enough; i++) {
+    const duro_instance_row *row = &s->page.items[i];
+    if (!hidden || duro__row_visible(s->request, row)) code = s->visit(s, row, &s->error);
+  }
+  return code;
+}
+
 static void read_page(duro_runtime *rt, duro__finder *s) {
   duro_code code = DURO_OK;
   if (s->counts && !s->counted && !duro__rows_hidden(s->request)) {
@@ -82,6 +93,7 @@ static void read_page(duro_runtime *rt, duro__finder *s) {
     s->looked_at += s->page.count;
     code = move_behind(s, &s->page.items[s->page.count - 1], &s->error);
     if (!code && s->matches) code = keep_matches(rt, s);
+    if (!code && s->visit && !duro__rows_hidden(s->request)) code = visit_page(s);
   }
   s->code = code;
 }
@@ -139,8 +151,17 @@ static bool goes_on_counting(duro__finder *s) {
   return false;
 }
 
+static bool goes_on_visiting(duro__finder *s) {
+  if (duro__rows_hidden(s->request)) s->code = visit_page(s);
+  duro_arena_reset(&s->page_arena);
+  bool tired = s->look_at_most && s->looked_at >= s->look_at_most;
+  s->truncated = s->enough || (tired && s->page.truncated);
+  return !s->code && !s->truncated && s->page.truncated;
+}
+
 // True when another page is to be read.
 static bool goes_on(duro__finder *s) {
+  if (!s->code && s->visit) return goes_on_visiting(s);
   if (!s->code && s->counting) return goes_on_counting(s);
   if (!s->code) s->code = take_page(s);
   if (s->code) return false;
@@ -208,7 +229,7 @@ static void order_page(duro_runtime *rt, duro__finder *s) {
 static bool is_cheap(const duro__finder *s) {
   const duro_list_query *q = &s->query;
   const duro_filter *f = &q->filter;
-  if (is_picky(s) || s->counts || f->version.p || f->has_parent || f->error_contains.n)
+  if (is_picky(s) || s->visit || s->counts || f->version.p || f->has_parent || f->error_contains.n)
     return false;
   size_t ranges = (f->completed_after || f->completed_before) +
                   (f->updated_after || f->updated_before) + (f->id_prefix.n > 0);

@@ -26,6 +26,10 @@ struct duro__finder {
   // the runtime. `scratch` lives until the next row.
   duro_code (*matches)(duro_runtime *rt, duro__finder *s, const duro_instance_row *row,
                        duro_arena *scratch, bool *yes, duro_error **err);
+  // Gets each row instead of `rows`, which stay empty: on the helper thread, or, when rows may be hidden
+  // from the request, on the loop thread. It may set `enough`.
+  duro_code (*visit)(duro__finder *s, const duro_instance_row *row, duro_error **err);
+  bool enough;
   void (*found)(duro_runtime *rt, duro__finder *s);
   void (*failed)(duro__finder *s); // behind the answer; may be NULL
   void *user;                      // in the arena

@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+#include "runtime/shown.h"
+
 #define MINUTE_MS 60000
 
 static const duro_str words[DURO__METRIC_COUNT] = {
@@ -230,6 +232,12 @@ static duro_code from_store(duro_runtime *rt, duro_arena *arena, duro__tallies *
     out->items[out->count - 1].values[metric] += c->delta;
   }
   return arena->oom ? duro_fail_oom(err) : DURO_OK;
+}
+
+bool duro__counters_tell(duro_runtime *rt, const duro_request *r) {
+  if (duro__rows_hidden(r)) return false;
+  if (rt->role == DURO_ROLE_RUNTIME) return true;
+  return duro__store_has(rt->store, DURO__VERB_counters) && duro__owner_lives(rt);
 }
 
 duro_code duro__tallies_read(duro_runtime *rt, duro_arena *arena, duro__tallies *out,

@@ -15,6 +15,10 @@ typedef struct duro__tallies {
   size_t count;
 } duro__tallies;
 
+// Whether counters may stand for what this request would count row by row: not when rows may be hidden
+// from it, and not while nobody counts what clients start. The one place that decides it.
+bool duro__counters_tell(duro_runtime *rt, const duro_request *r);
+
 bool duro__metric_from(duro_str word, duro__metric *out); // the word of a duro_counter
 duro_code duro__tallies_read(duro_runtime *rt, duro_arena *arena, duro__tallies *out,
                              duro_error **err);

@@ -58,5 +58,7 @@ const duro__call_verb duro__verbs[] = {
     {"stream_open", duro__verb_stream_open, false},
     {"stream_read", duro__verb_stream_read, false},
     {"pause", duro__verb_pause, false},
+    {"query_instances", duro__verb_query_instances, false},
+    {"time_series_metrics", duro__verb_time_series_metrics, false},
     {NULL, NULL, false},
 };

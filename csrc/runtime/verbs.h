@@ -64,6 +64,10 @@
 //                       is something; without, `more` says that the end was not reached. `instances`: their
 //                       changes of status instead of events
 //   pause              {}                    -> nothing: for who waits until a time limit of his own
+//   query_instances    {filter?, group_by? [words], aggregate? [words], limit?}
+//                                            -> {groups:[{key, count, ...}], truncated?}
+//   time_series_metrics {metric, bucket?, from_ms?, to_ms?, orchestration_name?}
+//                                            -> {points:[{timestamp, value}], truncated?}
 #ifndef DURO_RUNTIME_VERBS_H
 #define DURO_RUNTIME_VERBS_H
 

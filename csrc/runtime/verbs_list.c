@@ -48,31 +48,13 @@ void duro__verb_list_instances(duro_runtime *rt, duro_request *r, duro_str args)
 
 // --- list_instances_paginated ---
 
-static bool arg_word(duro_request *r, duro_str args, const char *key, const char *const *words,
-                     int *out) {
-  duro_arena arena = {0};
-  duro_str text;
-  bool fine = duro__arg_text(r, args, key, DURO_MAX_NAME_BYTES, &arena, &text);
-  bool known = !text.p;
-  for (int i = 0; fine && text.p && words[i] && !known; i++) {
-    known = duro_str_equal(text, duro_str_from(words[i]));
-    if (known) *out = i;
-  }
-  if (fine && !known) {
-    duro__request_fail(r, DURO_INVALID_ARGUMENT, "'%s' cannot be '%.*s'", key, DURO_FMT(text));
-    fine = false;
-  }
-  duro_arena_free(&arena);
-  return fine;
-}
-
 static bool arg_order(duro_request *r, duro__finder *s) {
   static const char *const orders[] = {"created_at", "updated_at", "instance_id",
                                        "orchestration_name", NULL};
   static const char *const directions[] = {"desc", "asc", NULL};
   int order_by = DURO_BY_CREATED, ascending = 0;
-  bool fine = arg_word(r, s->args, "order_by", orders, &order_by) &&
-              arg_word(r, s->args, "order", directions, &ascending);
+  bool fine = duro__arg_word(r, s->args, "order_by", DURO__OPTIONAL, orders, &order_by) &&
+              duro__arg_word(r, s->args, "order", DURO__OPTIONAL, directions, &ascending);
   s->query.order_by = (duro_order_by)order_by;
   s->query.ascending = ascending == 1;
   return fine;

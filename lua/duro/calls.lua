@@ -17,7 +17,6 @@
 -- context of every method: anywhere but inside an orchestration. In an activity it yields the activity,
 -- elsewhere it turns the loop until the answer is durable.
 
-local errors = require "duro.errors"
 local options = require "duro.options"
 local request = require "duro.request"
 
@@ -80,15 +79,6 @@ function calls.define(methods, row)
   row.params = row.params or {}
   calls.rows[#calls.rows + 1] = row
   methods[row[1]] = function(runtime, ...) return call(row, runtime, ...) end
-end
-
-
---- A method that is known but not built yet: nil, err(unsupported).
-function calls.define_unsupported(methods, name)
-  calls.later[name] = true
-  methods[name] = function()
-    return nil, errors.new("unsupported", ("%s is not built yet"):format(name))
-  end
 end
 
 

@@ -1,7 +1,7 @@
 -- management: what operators ask about one instance; with listing.lua (lists), bulk.lua (many at once),
 -- metrics.lua (numbers) and streams.lua (what happens, as it happens). Each row becomes a method of a runtime
 -- (calls.lua); reads see committed data only.
--- To add a call of API.md section 6: one row here, its name out of LATER, its fields in types/management.lua.
+-- To add a call of API.md section 6: one row here, its fields in types/management.lua.
 
 local access = require "duro.access"
 local bulk = require "duro.bulk"
@@ -25,12 +25,6 @@ for _, room in ipairs { listing, bulk, metrics, streams } do
 end
 
 local ID = { "id", "id" }
-
--- Calls of API.md that are known and not built yet: they answer unsupported.
-local LATER = {
-  "query_instances", "time_series_metrics",
-}
-for _, name in ipairs(LATER) do calls.define_unsupported(methods, name) end
 
 
 -- --- One instance ---

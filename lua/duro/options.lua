@@ -271,10 +271,14 @@ local function checked_value(row, value, what)
   local converted, problem = kind.convert(value, what)
   if converted == nil and value ~= nil then return invalid("%s %s", what, problem) end
   if row.one_of then
-    local known = false
-    for _, word in ipairs(row.one_of) do known = known or word == converted end
-    if not known then
-      return invalid("%s must be one of: %s (is '%s')", what, table.concat(row.one_of, ", "), value)
+    for _, given in ipairs(type(converted) == "table" and converted or { converted }) do
+      local known = false
+      for _, word in ipairs(row.one_of) do known = known or word == given end
+      if not known then
+        local near = options.nearest(given, row.one_of)
+        return invalid("%s must be one of: %s (is '%s'%s)", what, table.concat(row.one_of, ", "), given,
+          near and (": did you mean '%s'?"):format(near) or "")
+      end
     end
   end
   if (row.min and converted < row.min) or (row.max and converted > row.max) then

@@ -265,7 +265,7 @@ static void write_arm_select(list_sql *q, const list_source *source, const list_
   bool in_order = duro__sqlite_list_in_order(source, query->order_by);
   bool goes_on = query->after_key != 0;
   add(q, "SELECT ");
-  add_fragment(q, Q_instance_columns, NULL);
+  add_fragment(q, query->brief ? Q_brief_columns : Q_instance_columns, NULL);
   write_from(q, sources[source->kind].from, source->kind);
   add(q, " WHERE 1");
   write_arm(q, source, arm);

@@ -20,6 +20,7 @@
   X(renew_lease, WRITES)                                                                           \
   X(release_lease, WRITES)                                                                         \
   X(instance_columns, FRAGMENT)                                                                    \
+  X(brief_columns, FRAGMENT)                                                                       \
   X(insert_instance, WRITES)                                                                       \
   X(read_instance_by_id, READS)                                                                    \
   X(read_instance_by_key, READS)                                                                   \

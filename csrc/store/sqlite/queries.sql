@@ -69,6 +69,15 @@ i.execution_started_at_ms, i.event_count, i.turns, i.turn_us_total, i.parent_key
 i.parent_event_id, i.parent_execution_id, i.depth, i.wake_at_ms, i.waiting_on, i.custom_status,
 i.custom_status_version, i.attributes, i.reason, i.error, i.output
 
+-- The same without the texts, which may be long and lie on pages of their own.
+
+-- name: brief_columns
+i.instance_key AS instance_key, i.id AS id, NULL, i.vm, i.partition, i.name AS name, i.version,
+i.status, i.created_at_ms, i.updated_at_ms AS updated_at_ms, i.completed_at_ms, i.execution_id,
+i.execution_started_at_ms, i.event_count, i.turns, i.turn_us_total, i.parent_key, i.parent_id,
+i.parent_event_id, i.parent_execution_id, i.depth, i.wake_at_ms, NULL, NULL,
+i.custom_status_version, NULL, NULL, NULL, NULL
+
 -- name: insert_instance
 INSERT INTO instances (
   instance_key, id, run_id, vm, partition, name, version, status, created_at_ms, updated_at_ms,

@@ -75,3 +75,48 @@ function Runtime:orchestration_metrics() end
 ---(management.enable_metrics=false). context: anywhere.
 ---@return string?, duro.Error?
 function Runtime:prometheus() end
+
+---@class duro.QueryOptions
+---@field filter? duro.Filter without limit
+---@field group_by? duro.GroupKey|duro.GroupKey[] without it everything is one group
+---@field aggregate? duro.Aggregate|duro.Aggregate[] count is always there
+---@field limit? integer groups; default and cap: management.max_list_instances
+
+---@alias duro.GroupKey "orchestration_name"|"status"|"created_date"|"parent_instance"|"version"
+---@alias duro.Aggregate "count"|"average_duration"|"p50_duration"|"p95_duration"|"success_rate"|"failure_rate"
+
+---@class duro.Group
+---@field key {orchestration_name?: string, status?: duro.Status, created_date?: string, parent_instance?: string, version?: string} created_date: "2026-11-22", of UTC; parent_instance is absent for roots
+---@field count integer
+---@field average_duration? number seconds from creation to end, of those that ended; 0 while none has
+---@field p50_duration? number
+---@field p95_duration? number
+---@field success_rate? number completed out of ended, 0 to 1; 0 while none has
+---@field failure_rate? number failed out of ended
+
+---@class duro.Groups
+---@field groups duro.Group[] the largest first
+---@field truncated? true there are more groups, or more than a million instances matched: the newest are counted
+
+---Counts and rates by name or status, of all or of some names and statuses, come from counters; the rest looks
+---at the rows, aside. Errors: invalid_argument. context: anywhere.
+---@param options? duro.QueryOptions
+---@return duro.Groups?, duro.Error?
+function Runtime:query_instances(options) end
+
+---@class duro.SeriesOptions
+---@field metric "started"|"completed"|"failed"|"activities"|"duration_ms" how many; duration_ms: of those that ended, on average
+---@field bucket? "1m"|"1h"|"1d" of UTC; default "1h"
+---@field from? duro.Time default: 60 minutes, 24 hours or 7 days before `to`
+---@field to? duro.Time exclusive; default: now
+---@field orchestration_name? string
+
+---@class duro.Series
+---@field points {timestamp: duro.Time, value: number}[] whole buckets, named by their beginning; empty ones are 0
+---@field truncated? true it begins before what is kept (management.metrics_retention_hours)
+
+---A failure counts when it happens, also if it is retried later. Errors: invalid_argument, unsupported
+---(management.enable_metrics=false), denied (activities, where instances are hidden). context: anywhere.
+---@param options duro.SeriesOptions
+---@return duro.Series?, duro.Error?
+function Runtime:time_series_metrics(options) end

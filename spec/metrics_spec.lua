@@ -431,9 +431,9 @@ describe("the health of a runtime", function()
     child.done(rt)
   ]]
 
-  it("is lost while the store thread is stuck in a commit, and comes back", function()
+  it("is lost while the store thread is stuck, and comes back", function()
     local scene = harness.new()
-    local run = scene:run(WATCH, { fault = "hold4000 before commit 1 INSERT INTO journal", when_armed = true })
+    local run = scene:run(WATCH, { fault = "hold4000 before step 1 INSERT INTO history", when_armed = true })
     assert.same({ "++++", "----", "++++", "done" }, run.lines, run:text())
     scene:check { ended = true }
   end)

@@ -122,6 +122,13 @@ static bool owner_or_fail(duro_runtime *rt, duro_request *r, const char *verb) {
   return false;
 }
 
+// More than rows that a client may write: an event for one that exists, or one in another's place.
+static bool needs_owner(const duro__start *s, standing what) {
+  if (what == STANDING_NONE) return false;
+  if (s->on_conflict == DURO__ON_CONFLICT_EXISTING) return s->event_name.p != NULL;
+  return s->on_conflict == DURO__ON_CONFLICT_REPLACE && what == STANDING_ENDED;
+}
+
 static void start(duro_runtime *rt, const duro__call_verb *verb, duro_request *r,
                   const duro__start *s, duro_str args) {
   duro_status status;
@@ -134,8 +141,11 @@ static void start(duro_runtime *rt, const duro__call_verb *verb, duro_request *r
     push_or_fail(rt, p, r, p && add_one_start(rt, p, s, args));
   } else if (s->on_conflict == DURO__ON_CONFLICT_EXISTING && !s->event_name.p) {
     duro__request_durable(r);
-  } else if (s->on_conflict == DURO__ON_CONFLICT_EXISTING ||
-             (s->on_conflict == DURO__ON_CONFLICT_REPLACE && what == STANDING_ENDED)) {
+  } else if (s->on_conflict == DURO__ON_CONFLICT_EXISTING && what == STANDING_ENDED) {
+    duro__fail_finished(r, s->instance.id, status);
+  } else if (s->on_conflict == DURO__ON_CONFLICT_EXISTING) { // as a raise_event
+    post_command(rt, verb, r, args, s->instance.id, duro__owner_lives(rt));
+  } else if (needs_owner(s, what)) {
     if (owner_or_fail(rt, r, verb->name)) post_command(rt, verb, r, args, s->instance.id, true);
   } else {
     fail_exists(r, s->instance.id);
@@ -150,14 +160,18 @@ static void call_start(duro_runtime *rt, const duro__call_verb *verb, duro_reque
   duro_arena_free(&arena);
 }
 
-// One more of many; false when the request has been answered with its failure.
-static bool add_of_many(duro_runtime *rt, duro_request *r, duro__posting *p, duro_str args) {
+// One more of many; false when the request has been answered with its failure. *for_owner: the owner has to
+// make them, all together.
+static bool add_of_many(duro_runtime *rt, duro_request *r, duro__posting *p, duro_str args,
+                        bool *for_owner) {
   duro__start s;
   duro_status status;
   if (!duro__start_read(rt, r, args, &p->arena, &s)) return false;
   standing what = s.generated ? STANDING_NONE : look_up(rt, r, s.instance.id, &status);
   if (what == STANDING_ERROR) return false;
-  if (what != STANDING_NONE && s.on_conflict != DURO__ON_CONFLICT_EXISTING) {
+  *for_owner |= needs_owner(&s, what);
+  if (what != STANDING_NONE && !needs_owner(&s, what) &&
+      s.on_conflict != DURO__ON_CONFLICT_EXISTING) {
     fail_exists(r, s.instance.id);
     return false;
   }
@@ -188,15 +202,19 @@ static void call_start_many(duro_runtime *rt, const duro__call_verb *verb, duro_
     duro__fail_memory(r);
     return;
   }
+  bool for_owner = false;
   duro_buf_clear(&r->answer);
   duro_buf_add_char(&r->answer, '[');
   while (duro_json_skip(&reader, &entry)) {
-    if (add_of_many(rt, r, p, entry)) continue;
+    if (add_of_many(rt, r, p, entry, &for_owner)) continue;
     duro__posting_free(p);
     return;
   }
   duro_buf_add_char(&r->answer, ']');
-  if (p->inserts.count) {
+  if (for_owner) {
+    duro__posting_free(p);
+    if (owner_or_fail(rt, r, verb->name)) post_command(rt, verb, r, args, DURO_NONE, true);
+  } else if (p->inserts.count) {
     duro__posting_push(rt, p);
   } else {
     duro__posting_free(p);

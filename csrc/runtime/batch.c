@@ -164,12 +164,14 @@ void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i)
   duro__batch_touch(rt, b, i);
   if (i->needs_insert)
     duro__instance_insert(rt, b, i, NULL);
-  else
-    duro__row_wake(rt, b, i);
+  else if (i->insert_batch != b->rows.id || i->last_seq)
+    duro__row_wake(rt, b, i); // else its new row says so
 }
 
 // What this batch caused and no turn of it consumed goes along as rows, so that it survives.
 static void spill(duro_runtime *rt, duro__batch *b) {
+  if (!rt->keeps) return;
+  rt->keeps = false;
   for (duro__instance *i = rt->ready_head; i; i = i->ready_next) duro__batch_keep_inbox(rt, b, i);
 }
 
@@ -250,10 +252,14 @@ static void seal(duro_runtime *rt) {
     duro__writer_push(rt, c);
 }
 
+// A batch that begins many instances has their first turns too: else each start would be stored as a
+// message, only to be taken back by the next batch.
 size_t duro__batch_limit(const duro_runtime *rt) {
-  size_t third = rt->live_count / 3;
-  if (third < TURNS_PER_BATCH_MIN) third = TURNS_PER_BATCH_MIN;
-  return third < DURO_BATCH_TURNS ? third : DURO_BATCH_TURNS;
+  size_t limit = rt->live_count / 3;
+  if (limit < TURNS_PER_BATCH_MIN) limit = TURNS_PER_BATCH_MIN;
+  if (limit > DURO_BATCH_TURNS) limit = DURO_BATCH_TURNS;
+  size_t begun = rt->open ? rt->open->inserts.count : 0;
+  return begun > limit ? begun : limit;
 }
 
 bool duro__batch_full(const duro_runtime *rt) {

@@ -32,9 +32,15 @@ static void lru_add(duro_runtime *rt, duro__instance *i) {
   end->lru_prev = i;
 }
 
+// The seal of the open batch has to look whether a turn has consumed it (batch.c, spill).
+static void note_keep(duro_runtime *rt, const duro_message *m) {
+  if (m->must_keep && !m->row_id) rt->keeps = true;
+}
+
 void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
   if (i->ready || i->gone) return;
   i->ready = true;
+  for (const duro_message *m = i->inbox_head; m && !rt->keeps; m = m->next) note_keep(rt, m);
   i->ready_ns = rt->tick_ns;
   i->ready_at_ms = rt->virtual_now_ms;
   i->ready_next = NULL;
@@ -390,6 +396,7 @@ void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m) {
   }
   m->instance_key = i->key;
   duro__inbox_add(i, m);
+  note_keep(rt, m);
   if (duro__instance_parked(i) && !runs_while_parked(i, m))
     park(rt, i, m);
   else

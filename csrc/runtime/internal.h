@@ -55,27 +55,28 @@ struct duro__instance {
 
   duro_message *inbox_head, *inbox_tail;
   size_t inbox_count;
-  size_t parked_count; // messages that wait as rows because it is suspended, stalled or pending
-  bool ready;          // in the ready queue
-  uint64_t ready_ns;   // since when
-  int64_t ready_at_ms; // the same by a virtual clock
-  bool needs_insert;   // its row is not in any batch yet
-  bool gone;           // ended or deleted: leaves memory with its last batch
-  bool deleted;        // that batch deletes its row
-  bool doomed;         // touched by a failed batch: to be dropped and loaded again
-  bool foreign_vm;     // the other VM began it: kept and managed, not run
-  uint64_t stall_hash; // of the error its row shows while it is stalled
-  int broken_turns;    // in a row
-  bool start_due;      // a pending one whose time has come
-  bool deadline_sent;  // its whole timeout is in the inbox
-  bool retried;        // it goes on from a failed step: what is open begins again and was not lost
-  bool starved;        // memory was out when something of it was to begin (shortage.c)
-  bool stale_code;     // its coroutine is to be dropped and replayed before the next turn
-  bool waits_commit;   // cannot run before its batches are durable
-  int64_t last_batch;  // newest batch that names it
-  int64_t last_seq;    // newest journal row; may be dropped once folded
-  int batches;         // unfinished batches that name it
-  duro_job *jobs;      // those that exist, by `sibling`
+  size_t parked_count;  // messages that wait as rows because it is suspended, stalled or pending
+  bool ready;           // in the ready queue
+  uint64_t ready_ns;    // since when
+  int64_t ready_at_ms;  // the same by a virtual clock
+  bool needs_insert;    // its row is not in any batch yet
+  int64_t insert_batch; // the one that carries it
+  bool gone;            // ended or deleted: leaves memory with its last batch
+  bool deleted;         // that batch deletes its row
+  bool doomed;          // touched by a failed batch: to be dropped and loaded again
+  bool foreign_vm;      // the other VM began it: kept and managed, not run
+  uint64_t stall_hash;  // of the error its row shows while it is stalled
+  int broken_turns;     // in a row
+  bool start_due;       // a pending one whose time has come
+  bool deadline_sent;   // its whole timeout is in the inbox
+  bool retried;         // it goes on from a failed step: what is open begins again and was not lost
+  bool starved;         // memory was out when something of it was to begin (shortage.c)
+  bool stale_code;      // its coroutine is to be dropped and replayed before the next turn
+  bool waits_commit;    // cannot run before its batches are durable
+  int64_t last_batch;   // newest batch that names it
+  int64_t last_seq;     // newest journal row; may be dropped once folded
+  int batches;          // unfinished batches that name it
+  duro_job *jobs;       // those that exist, by `sibling`
   // Rows of `jobs`: of attempts that wait for a queue, and of details that local ones told (queues.c).
   struct duro__job_ref *queued_head, *queued_tail, *kept_head, *kept_tail;
   bool rows_known; // all of them
@@ -263,6 +264,7 @@ struct duro_runtime {
   duro__instance lru; // sentinel: lru.lru_next is the least recently used
   duro__instance *ready_head, *ready_tail;
   size_t ready_count;
+  bool keeps; // one of the ready may have a message that the open batch has to carry
   DURO__VEC(duro__instance *) due; // binary heap by (due_ms, key)
   DURO__VEC(duro_job *) sleeping;  // binary heap by sleep_until_ms
   // What the store says is due (timers.c): the cursor of the sweep under way, and when to sweep next.

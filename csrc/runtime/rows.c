@@ -12,6 +12,7 @@ void duro__instance_insert(duro_runtime *rt, duro__batch *b, duro__instance *i,
     return;
   }
   i->needs_insert = false;
+  i->insert_batch = b->rows.id;
   duro__count_row(rt, i->name, i->row_status, i->status);
   i->row_status = i->status;
   row->key = i->key;

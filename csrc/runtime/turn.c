@@ -239,7 +239,7 @@ static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
   duro__instance_unbuild(rt, i);
   i->execution_id++;
   i->execution_started_at_ms = duro__now(rt);
-  start->must_keep = true;
+  start->must_keep = rt->keeps = true;
   start->next = i->inbox_head;
   i->inbox_head = start;
   if (!i->inbox_tail) i->inbox_tail = start;

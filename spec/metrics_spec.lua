@@ -410,6 +410,11 @@ describe("the health of a runtime", function()
   -- Says the three flags, and that of the store, as one word each time they change.
   local WATCH = [[
     local rt = child.open()
+    local finish -- while an activity is under way the loop goes on beside each commit
+    child.duro.activity("under_way", function(ctx) finish = ctx:async() end)
+    child.duro.orchestration("busy", function(ctx) return ctx:activity("under_way") end)
+    child.start(rt, "busy", "b1")
+    child.until_true(rt, function() return finish end)
     child.start(rt, "waiter", "w1")
     local function health()
       local m, store = rt:runtime_metrics(), rt:provider_diagnostics()
@@ -426,8 +431,9 @@ describe("the health of a runtime", function()
     child.disarm()
     child.until_true(rt, function() return health() == "++++" end)
     child.say(health())
+    finish(nil, true)
     rt:raise_event("w1", "go", 2) -- a batch that failed took the first one along
-    child.finish(rt, { "w1" })
+    child.finish(rt, { "w1", "b1" })
     child.done(rt)
   ]]
 

@@ -95,7 +95,7 @@ static void batch_clear(duro__batch *b) {
   duro_error_free(b->error);
   b->error = NULL;
   b->code = DURO_OK;
-  b->poisoned = false;
+  b->poisoned = b->tried_again = false;
   b->turn_count = 0;
   memset(&b->rows, 0, sizeof b->rows);
   duro_arena_reset(&b->arena);
@@ -267,7 +267,7 @@ bool duro__batch_full(const duro_runtime *rt) {
 }
 
 bool duro__batches_turn(duro_runtime *rt) {
-  if (!rt->open || rt->fault) return false;
+  if (!rt->open || rt->fault || rt->again) return false;
   bool store_free = rt->in_flight == 0;
   bool full = duro__batch_full(rt) && !rt->options.virtual_clock;
   if (!store_free && !(full && rt->in_flight < DURO_BATCHES_IN_FLIGHT)) return false;
@@ -330,12 +330,41 @@ static void batch_durable(duro_runtime *rt, duro__batch *b) {
   batch_recycle(rt, b);
 }
 
+// Memory was out for the store: the host is told, and gives back what it can before the next step begins.
+// Only without others behind it, which would have failed with it.
+static bool try_again(duro_runtime *rt, duro__batch *b) {
+  if (b->code != DURO_OUT_OF_MEMORY || b->tried_again || rt->fault || rt->flight_head) return false;
+  duro__memory_out(rt, NULL);
+  duro_error_free(b->error);
+  b->error = NULL;
+  b->code = DURO_OK;
+  b->tried_again = true;
+  rt->flight_head = rt->flight_tail = rt->again = b;
+  rt->in_flight++;
+  return true;
+}
+
+void duro__batch_again(duro_runtime *rt) {
+  duro__batch *b = rt->again;
+  if (!b) return;
+  rt->again = NULL;
+  duro__command *c = duro__command_new(commit_run, commit_done);
+  if (c) {
+    c->subject = b;
+    duro__writer_push(rt, c);
+  } else {
+    b->code = duro_fail_oom(&b->error);
+    duro__batch_finished(rt, b);
+  }
+}
+
 void duro__batch_finished(duro_runtime *rt, duro__batch *b) {
   rt->flight_head = b->next;
   if (!rt->flight_head) rt->flight_tail = NULL;
   rt->in_flight--;
   b->next = NULL;
   rt->did_something = true;
+  if (try_again(rt, b)) return;
   if (b->code || rt->fault)
     batch_fail(rt, b);
   else

@@ -119,7 +119,8 @@ struct duro__batch {
   DURO__VEC(duro_request *) requests; // answered with `answer` when durable
   duro_message *consumed;             // kept until durable: what a failed batch gives back
   size_t turn_count;
-  bool poisoned; // something its turns needed could not be read: it must not be stored
+  bool poisoned;    // something its turns needed could not be read: it must not be stored
+  bool tried_again; // once, after memory was out
   duro_code code;
   duro_error *error;
 };
@@ -271,7 +272,8 @@ struct duro_runtime {
   bool sweeping;
   int64_t sweep_wake_ms, sweep_key, sweep_now_ms, next_sweep_ms, swept_to_ms;
 
-  duro__batch *open; // NULL when empty
+  duro__batch *open;  // NULL when empty
+  duro__batch *again; // the one in flight that is to be tried again
   duro__batch *flight_head, *flight_tail;
   int in_flight;
   int64_t sealed_batch; // the newest one handed over: what the next one names as its predecessor
@@ -473,6 +475,7 @@ size_t duro__batch_limit(const duro_runtime *rt);
 bool duro__batch_full(const duro_runtime *rt);
 bool duro__batches_turn(duro_runtime *rt); // seals what is due; true when something was handed over
 void duro__batch_finished(duro_runtime *rt, duro__batch *b); // loop thread, from the writer
+void duro__batch_again(duro_runtime *rt);                    // the one that is to be tried again
 bool duro__fault_turn(duro_runtime *rt);                    // goes on after a fault when it is time
 void duro__batch_poison(duro_runtime *rt, duro_error *err); // owned
 void duro__batches_free(duro_runtime *rt);

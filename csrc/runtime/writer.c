@@ -180,6 +180,7 @@ static bool worker_collect(duro_runtime *rt, duro__worker *w) {
 }
 
 bool duro__writer_collect(duro_runtime *rt) {
+  duro__batch_again(rt);
   bool any = worker_collect(rt, &rt->writer);
   return worker_collect(rt, &rt->helper) || any;
 }
@@ -198,6 +199,7 @@ static void checkpoint_run(duro_runtime *rt, duro__command *c) {
 
 static void checkpoint_done(duro_runtime *rt, duro__command *c) {
   rt->checkpointing = false;
+  if (c->code == DURO_OUT_OF_MEMORY) duro__memory_out(rt, NULL);
   if (c->code) duro__log(rt, "warn", "checkpoint: %s", c->error ? c->error->message : "failed");
   command_free(c);
 }

@@ -242,6 +242,21 @@ describe("a runtime with the hooks of a host", function()
     assert.equal("not_found", err.code)
   end)
 
+  it("records what an activity raises, with its own part of the stack", function()
+    open()
+    local function deep() error { code = "deep", message = "down here", data = { 1 } } end
+    rt:activity("a", function() deep() end)
+    orchestration(function(ctx) ctx:activity("a") end)
+    local output, err = finish()
+    assert.is_nil(output)
+    assert.same({ "deep", "down here", { 1 }, "a" }, { err.code, err.message, err.data, err.name })
+    local status = rt:history({ instance = rt:list_instances()[1].instance_id, kinds = "activity_failed" })
+    local details = status.events[1].error.details
+    assert.matches("^stack traceback:\n\tspec/host_hooks_spec.lua:%d+: in [%w ]*'deep'\n", details)
+    assert.is_nil(details:find("xpcall", 1, true))
+    assert.is_nil(details:find("[C]", 1, true))
+  end)
+
   it("fails the attempt when the executor raises, and tries again as the policy says", function()
     local calls = 0
     open { executor = function(run)
@@ -347,6 +362,26 @@ describe("a runtime with the hooks of a host", function()
     again()
     assert.same({ "went", "went", "went" }, host:await(function() return rt:wait(id) end))
     assert.equal(3, #rt:history({ instance = id, kinds = "activity_completed" }).events)
+  end)
+
+  it("may be a worker's", function()
+    local path = runtimes.path()
+    local owner = runtimes.open { path = path, clock = "system" }
+    owner:orchestration("o", function(ctx) return ctx:activity("elsewhere", 20, { queue = "q" }) end)
+    open { path = path, role = "worker", queues = { "q" } }
+    rt:activity("elsewhere", function(ctx, n)
+      ctx:sleep(0.001)
+      return n + 1
+    end)
+    local id = assert(owner:start("o"))
+    host:spawn(function() rt:run() end)
+    host:run(function()
+      assert(owner:step())
+      return owner:status(id).status == "completed"
+    end)
+    assert.equal(21, owner:status(id).output)
+    assert.equal(1, #runs)
+    rt:stop()
   end)
 
   it("may have a sleep without an executor: then activities run on the loop's own coroutines", function()

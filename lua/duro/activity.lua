@@ -29,8 +29,15 @@ local function serve()
 end
 
 
+-- Without the lines of what raised and of the host that called.
+local function traceback()
+  local text = debug.traceback("", 3):gsub("^\n", ""):gsub("\n\t%[C%]: in function 'error'", "", 1)
+  return (text:gsub("\n\t%[C%]: in function 'xpcall'.*", ""))
+end
+
+
 local function record_of(err)
-  return errors.to_record(err, debug.traceback("", 2))
+  return errors.to_record(err, traceback())
 end
 
 

@@ -315,6 +315,36 @@ describe("a view", function()
     assert.equal("ann-1 ann-3", ids(rt:with_context { user_id = "ann" }:list_instances()))
   end)
 
+  it("may have hooks that ask the runtime", function()
+    rt:close()
+    local function tenant(context, id)
+      for _, row in ipairs(rt:list_instances { id_prefix = id, attributes = { tenant = context.user_id } }) do
+        if row.instance_id == id then return true end
+      end
+      return false
+    end
+    rt = runtimes.open { access_control = { can_list_instances = yes, can_view_instance = tenant,
+      can_cancel_instance = tenant } }
+    rt:orchestration("order", function(ctx) ctx:wait_event("go") end)
+    for i = 1, 6 do
+      assert(rt:start("order", nil, { id = "o-" .. i, attributes = { tenant = i % 2 == 0 and "ann" or "bob" } }))
+    end
+    local view = rt:with_context { user_id = "ann" }
+    assert.equal("running", view:status("o-2").status)
+    denied(view:status("o-1"))
+    assert.equal("o-2 o-4 o-6", ids(view:list_instances()))
+    local page = assert(view:list_instances_paginated { page_size = 2, with_total = true })
+    assert.equal("o-4 o-6", ids(page.instances))
+    assert.equal(3, page.total_count)
+    page = assert(view:list_instances_paginated { page_size = 2, page_token = page.next_page_token })
+    assert.equal("o-2", ids(page.instances))
+    assert.equal("not_found", view:bulk_status { "o-1" }["o-1"].status)
+    local outcome = assert(view:cancel_instances { filter = { name = "order" } })
+    assert.equal(3, #outcome.cancelled_instances)
+    assert.equal(3, outcome.total_matched)
+    assert.equal(1, #rt:audit())
+  end)
+
   it("is denied everything where the runtime has no hooks", function()
     rt:close()
     rt = runtimes.open {}

@@ -18,8 +18,8 @@ local request = require "duro.request"
 local access = {}
 
 --- The option `access_control` of duro.open. A missing hook, one that raises, and one that returns false
---- or nil deny. They decide by their arguments: in lists they run in the middle of the runtime's work and
---- may not call it.
+--- or nil deny. One that decides by its arguments is asked once about each row of a list; one that calls the
+--- runtime works, too, but lists are then made twice.
 access.HOOKS = options.spec("open.access_control", {
   { "can_list_instances", "function", doc = "function(context): lists, searches, groups" },
   { "can_view_instance", "function", doc = "function(context, id): everything about one, and its place in lists" },
@@ -82,11 +82,75 @@ end
 
 -- --- Passing on, and refusing ---
 
-local function forward(view, verb, args, timeout_ms)
-  local answer, err = request.send(view.runtime, verb, args, timeout_ms, view.caller)
+-- While the core lists rows it asks about each of them, in the middle of its work, where a hook that calls
+-- the runtime raises. Such a row is hidden for the moment; afterwards the hook is asked again, with the core at
+-- rest, and the question is put once more with what it said.
+local function sees(look, id)
+  local known = look.known and look.known[id]
+  if known ~= nil then return known end
+  local hook = look.view.hooks.can_view_instance
+  if not hook then return allowed(look.view, "can_view_instance", id) end
+  local ok, verdict = pcall(hook, look.view.context, id)
+  if ok then return verdict and true or false end
+  look.undecided = look.undecided or {}
+  look.undecided[#look.undecided + 1] = id
+  return false
+end
+
+
+-- Asks about those left open. True: there is one that may be seen.
+local function decide(look)
+  local open, any = look.undecided, false
+  look.undecided, look.known = nil, look.known or {}
+  for _, id in ipairs(open or {}) do
+    if look.known[id] == nil then
+      look.known[id] = allowed(look.view, "can_view_instance", id)
+      any = any or look.known[id]
+    end
+  end
+  return any
+end
+
+
+--- The function that the core asks which rows a viewer (one question of a view) may see.
+function access.viewers()
+  local viewers = setmetatable({ last = 0 }, { __mode = "v" })
+  return viewers, function(number, id)
+    local look = viewers[number]
+    return look ~= nil and sees(look, id)
+  end
+end
+
+
+-- A question, answered without the rows that the view may not see.
+local function ask(view, verb, args, timeout_ms)
+  local viewers, look = view.runtime.viewers, { view = view }
+  local number = viewers.last + 1
+  viewers.last, viewers[number] = number, look
+  local answer, err
+  repeat
+    answer, err = request.send(view.runtime, verb, args, timeout_ms, { viewer = number, context = view.context_json })
+  until not look.undecided or not decide(look)
+  viewers[number] = nil
+  return answer, err
+end
+
+
+local function redacted(view, verb, args, answer, err)
   if not view.ask then return answer, err end
   if err then return nil, redaction.of_error(view.ask, err) end
   return redaction.apply(view.ask, verb, answer, args)
+end
+
+
+local function forward(view, verb, args, timeout_ms)
+  return redacted(view, verb, args, ask(view, verb, args, timeout_ms))
+end
+
+
+-- A change: checked already, and never put twice.
+local function act(view, verb, args)
+  return redacted(view, verb, args, request.send(view.runtime, verb, args, nil, { context = view.context_json }))
 end
 
 
@@ -100,14 +164,17 @@ end
 -- A change that is refused is in the audit log, too.
 local function refuse_change(view, verb, id, name)
   request.send(view.runtime, "audit_denied", { call = verb, targets = core.array { id }, name = name }, nil,
-    view.caller)
+    { context = view.context_json })
   return refuse(view, verb, id)
 end
 
 
 local function about_one(hook, changes)
   return function(view, verb, args, timeout_ms)
-    if allowed(view, hook, args.id) then return forward(view, verb, args, timeout_ms) end
+    if allowed(view, hook, args.id) then
+      if changes then return act(view, verb, args) end
+      return forward(view, verb, args, timeout_ms)
+    end
     return (changes and refuse_change or refuse)(view, verb, args.id)
   end
 end
@@ -134,7 +201,7 @@ end
 
 
 local function start(view, verb, args)
-  if may_start(view, args) then return forward(view, verb, args) end
+  if may_start(view, args) then return act(view, verb, args) end
   return refuse_change(view, verb, args.id, args.name)
 end
 
@@ -144,12 +211,12 @@ local function start_many(view, verb, args)
   for _, values in ipairs(args) do
     if not may_start(view, values) then return refuse_change(view, verb, values.id, values.name) end
   end
-  return forward(view, verb, args)
+  return act(view, verb, args)
 end
 
 
 local function raise_event(view, verb, args)
-  if allowed(view, "can_raise_event", args.id, args.name) then return forward(view, verb, args) end
+  if allowed(view, "can_raise_event", args.id, args.name) then return act(view, verb, args) end
   return refuse_change(view, verb, args.id, args.name)
 end
 
@@ -157,7 +224,7 @@ end
 local function finish_activity(view, verb, args)
   local id, err = request.send(view.runtime, "token_instance", { token = args.token })
   if not id then return nil, err end
-  if allowed(view, "can_raise_event", id) then return forward(view, verb, args) end
+  if allowed(view, "can_raise_event", id) then return act(view, verb, args) end
   return refuse_change(view, verb, id)
 end
 
@@ -185,8 +252,8 @@ end
 local function choose_by_filter(view, choice, filter, most)
   local token
   repeat
-    local page, err = request.send(view.runtime, "list_instances_paginated",
-      { filter = filter, page_size = math.min(500, view.runtime.limits.list), page_token = token }, nil, view.caller)
+    local page, err = ask(view, "list_instances_paginated",
+      { filter = filter, page_size = math.min(500, view.runtime.limits.list), page_token = token })
     if not page then return nil, err end
     for _, row in ipairs(page.instances) do add_id(view, choice, row.instance_id, most) end
     token = page.next_page_token
@@ -224,11 +291,11 @@ end
 
 local function bulk(hook)
   return function(view, verb, args)
-    if args.instances and args.filter then return forward(view, verb, args) end -- the core refuses it
-    if not args.instances and not args.filter then return forward(view, verb, args) end
+    if args.instances and args.filter then return act(view, verb, args) end -- the core refuses it
+    if not args.instances and not args.filter then return act(view, verb, args) end
     local narrow, err = narrowed(view, hook, args, args.filter ~= nil)
     if not narrow then return nil, err end
-    return forward(view, verb, narrow)
+    return act(view, verb, narrow)
   end
 end
 
@@ -237,7 +304,7 @@ local function prune(view, verb, args)
   local narrow, err = narrowed(view, "can_delete_instance", args, true)
   if not narrow then return nil, err end
   narrow.denied, narrow.matched = nil, nil
-  return forward(view, verb, narrow)
+  return act(view, verb, narrow)
 end
 
 
@@ -371,22 +438,9 @@ end
 
 -- --- Making views ---
 
---- The function that the core asks which rows a viewer may see.
-function access.viewers()
-  local viewers = setmetatable({ last = 0 }, { __mode = "v" })
-  return viewers, function(number, id)
-    local view = viewers[number]
-    return view ~= nil and allowed(view, "can_view_instance", id)
-  end
-end
-
-
 local function new_handle(runtime, context, hooks)
   local view = { runtime = runtime, context = context, hooks = hooks, warned = {} }
-  local viewers = runtime.viewers
-  viewers.last = viewers.last + 1
-  viewers[viewers.last] = view
-  view.caller = { viewer = viewers.last, context = core.encode(context) }
+  view.context_json = core.encode(context)
   view.ask = redactor(view)
   local handle = setmetatable({ gate = gate, codec = runtime.codec }, Handle)
   view_of[handle] = view

@@ -2,8 +2,8 @@
 -- types: who may do what, and who did: access control, views and the audit log. (See module.lua.)
 -- luacheck: ignore
 
----A missing hook, one that raises, and one that returns false or nil deny. Hooks decide by their arguments:
----in lists they run in the middle of the runtime's work and may not call it.
+---A missing hook, one that raises, and one that returns false or nil deny. can_view_instance is asked about each
+---row of a list, so it should decide by its arguments; where it calls the runtime, lists are made twice.
 ---@class duro.AccessControl
 ---@field can_list_instances? fun(context: duro.Context): boolean lists, searches, groups
 ---@field can_view_instance? fun(context: duro.Context, id: string): boolean everything about one, and its place in lists, trees, totals and streams

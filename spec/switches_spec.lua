@@ -26,6 +26,8 @@ describe("management", function()
       "prometheus" } do
       assert.equal("unsupported", code_of(rt[name](rt)))
     end
+    assert.equal("unsupported", code_of(rt:stream_runtime_metrics(1)))
+    assert.equal("unsupported", code_of(rt:time_series_metrics { metric = "started", bucket = "1h" }))
     assert.equal(4, #rt:list_instances())
     assert.is_false(rt:capabilities().metrics)
   end)
@@ -59,6 +61,25 @@ describe("management", function()
     for i = 1, 4 do assert.equal("running", rt:status("o-" .. i).status) end
     assert.equal(3, #rt:cancel_instances { filter = { name = "order" }, max_instances = 3 }.cancelled_instances)
     assert.equal(3, rt:capabilities().max_bulk_operations)
+  end)
+
+  it("metrics_retention_hours: counts by time are kept for so long", function()
+    rt = runtimes.open { management = { metrics_retention_hours = 2 } }
+    rt:orchestration("order", function() end)
+    local began = rt:now()
+    local function started()
+      local answer = assert(rt:time_series_metrics { metric = "started", bucket = "1h", from = began - 3600,
+        to = rt:now() + 60 })
+      local sum = 0
+      for _, point in ipairs(answer.points) do sum = sum + point.value end
+      return sum
+    end
+    assert(rt:start("order", nil, { id = "first" }))
+    assert(rt:run_until_idle())
+    assert.equal(1, started())
+    assert(rt:advance("3h"))
+    assert(rt:start("order", nil, { id = "second" }))
+    runtimes.until_true(rt, function() return started() == 1 end, "the old counts go")
   end)
 
   it("cache_ttl_seconds: numbers may be that old", function()

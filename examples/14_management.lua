@@ -145,6 +145,14 @@ for line in rt:prometheus():gmatch("[^\n]+") do
   if line:find("^duro_instances_completed_total") then print(line) end
 end
 
+title "6.5 How does it compare?"
+print(rt:query_instances { group_by = { "orchestration_name", "status" }, aggregate = { "count", "p95_duration" } })
+print(rt:query_instances { filter = { name = "order" }, aggregate = { "count", "success_rate" } })
+local started = rt:time_series_metrics { metric = "started", bucket = "1m", from = rt:now() - 6 * 3600 }
+for _, point in ipairs(started.points) do
+  if point.value > 0 then print("started in one minute", point.value) end
+end
+
 title "6.6 What happened to ann-1?"
 for event in feed:iter() do
   if event.instance_id == "ann-1" then print(event.event_type) end

@@ -11,7 +11,7 @@ describe("the options of an activity", function()
   it("are the same text both ways", function()
     for _, opts in ipairs {
       {},
-      { timeout = 30 }, { timeout = "1h30m" }, { timeout = 0.0004 }, { attempt_timeout = "250ms" },
+      { timeout = 30 }, { timeout = "1h30m" }, { timeout = 0.0006 }, { attempt_timeout = "250ms" },
       { heartbeat_timeout = 5, timeout = "2d", attempt_timeout = 1 },
       { queue = "gpu" },
       { retry = {} },
@@ -29,6 +29,7 @@ describe("the options of an activity", function()
   it("are left to the careful way when they are not plainly right", function()
     for _, opts in ipairs {
       { timout = 30 }, { timeout = -1 }, { timeout = "soon" }, { timeout = true }, { timeout = 0 / 0 },
+      { timeout = 0 }, { timeout = 0.0004 }, { attempt_timeout = 0 }, { heartbeat_timeout = 0 },
       { queue = "" }, { queue = "two words" }, { queue = 5 }, { queue = ("q"):rep(129) }, { [1] = 2 },
       { retry = 3 }, { retry = { max_attempts = 0 } }, { retry = { max_attempts = 1.5 } },
       { retry = { backoff = "none" } }, { retry = { jitter = 1 } }, { retry = { multiplier = 0.5 } },

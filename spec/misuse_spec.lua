@@ -145,6 +145,27 @@ describe("a name or option that cannot be one", function()
     end)
   end)
 
+  it("is a time limit of nothing, which would be none", function()
+    for _, limit in ipairs { 0, "0s", 0.0001 } do
+      for _, name in ipairs { "timeout", "attempt_timeout", "heartbeat_timeout" } do
+        assert_mistake("invalid_argument", "option '" .. name .. "' must be at least 1 ms %(is 0", function(ctx)
+          ctx:activity("echo", nil, { [name] = limit })
+        end)
+      end
+      assert_mistake("invalid_argument", "option 'timeout' must be at least 1 ms", function(ctx)
+        ctx:sub_orchestration("echo", nil, { timeout = limit })
+      end)
+      local id, err = rt:start("echo", nil, { timeout = limit })
+      assert.is_nil(id)
+      assert.equal("invalid_argument", err.code)
+    end
+    assert.same({ "timeout", "timeout" }, (runtimes.run(rt, function(ctx) -- of a wait it is a look
+      local _, event = ctx:wait_event("never", { timeout = 0 })
+      local _, condition = ctx:wait_until(function() return false end, { timeout = 0 })
+      return { event.code, condition.code }
+    end)))
+  end)
+
   it("is an option that there is not", function()
     assert_mistake("failed", "misuse_spec.lua:%d+: unknown option 'timout' %(did you mean 'timeout'%?%)", function(ctx)
       local output = ctx:activity("echo", nil, { timout = 1 })

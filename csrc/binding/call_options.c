@@ -36,6 +36,10 @@ static bool read_duration(lua_State *L, int index, int64_t *ms) {
   return duro__duration_read(L, index, ms) == NULL;
 }
 
+static bool read_limit(lua_State *L, int index, int64_t *ms) {
+  return read_duration(L, index, ms) && *ms > 0;
+}
+
 static bool read_attempts(lua_State *L, int index, int64_t *attempts) {
   if (lua_type(L, index) != LUA_TNUMBER) return false;
   double value = lua_tonumber(L, index);
@@ -118,9 +122,9 @@ static bool read_options(lua_State *L, int table, call_options *o) {
       if (!ok) return false;
       continue;
     }
-    if (is(key, "timeout")) ok = read_duration(L, value, &o->timeout_ms);
-    if (is(key, "attempt_timeout")) ok = read_duration(L, value, &o->attempt_timeout_ms);
-    if (is(key, "heartbeat_timeout")) ok = read_duration(L, value, &o->heartbeat_timeout_ms);
+    if (is(key, "timeout")) ok = read_limit(L, value, &o->timeout_ms);
+    if (is(key, "attempt_timeout")) ok = read_limit(L, value, &o->attempt_timeout_ms);
+    if (is(key, "heartbeat_timeout")) ok = read_limit(L, value, &o->heartbeat_timeout_ms);
     if (is(key, "queue")) {
       o->queue = text_at(L, value);
       ok = o->queue.p && is_plain_name(o->queue);

@@ -282,8 +282,9 @@ local function checked_value(row, value, what)
     end
   end
   if (row.min and converted < row.min) or (row.max and converted > row.max) then
-    return invalid("%s must be %s (is %s)", what,
-      row.max and ("between %s and %s"):format(row.min or 0, row.max) or ("at least %s"):format(row.min),
+    local unit = kind.suffix and " ms" or ""
+    return invalid("%s must be %s%s (is %s)", what,
+      row.max and ("between %s and %s"):format(row.min or 0, row.max) or ("at least %s"):format(row.min), unit,
       tostring(value))
   end
   return converted

@@ -51,9 +51,9 @@ local RETRY = options.spec("retry", {
 
 local ACTIVITY = options.spec("ctx:activity", {
   { "retry", "table", doc = "the retry policy; without it there is one attempt" },
-  { "timeout", "duration", doc = "for all attempts and the waits between them" },
-  { "attempt_timeout", "duration", doc = "for one attempt" },
-  { "heartbeat_timeout", "duration", doc = "the longest silence between two ctx:heartbeat" },
+  { "timeout", "duration", min = 1, doc = "for all attempts and the waits between them" },
+  { "attempt_timeout", "duration", min = 1, doc = "for one attempt" },
+  { "heartbeat_timeout", "duration", min = 1, doc = "the longest silence between two ctx:heartbeat" },
   { "queue", "name", doc = "the workers of this queue run it" },
 })
 
@@ -61,7 +61,7 @@ local CHILD = options.spec("ctx:sub_orchestration", {
   { "id", "id", doc = "its instance id; derived from the parent's when absent" },
   { "version", "version", doc = "the highest when absent" },
   { "retry", "table", doc = "starts it again when it failed, under an id of its own" },
-  { "timeout", "duration", doc = "for all of it; then it is cancelled" },
+  { "timeout", "duration", min = 1, doc = "for all of it; then it is cancelled" },
 })
 
 local START = options.spec("ctx:start_orchestration", {

@@ -281,6 +281,28 @@ describe("a child that nobody waits for any more", function()
     end
   end
 
+  ways("may be cancelled by a person at the same time: it is once, for the first reason", function(open)
+    local rt = open()
+    rt:orchestration("child", function(ctx)
+      pcall(ctx.wait_event, ctx, "never")
+      ctx:sleep(1)
+    end)
+    rt:orchestration("parent", function(ctx)
+      local task = ctx:schedule_sub_orchestration("child", nil, { id = "kid" })
+      ctx:wait_event("go")
+      task:cancel()
+      return "went on"
+    end)
+    assert(rt:start("parent", nil, { id = "p" }))
+    assert(rt:run_until_idle(10))
+    assert(rt:cancel("kid", "by a person"))
+    assert(rt:raise_event("p", "go"))
+    assert(rt:advance(5))
+    assert.equal("went on", rt:wait("p", 10))
+    assert.same({ "cancelled", "by a person" }, { rt:status("kid").status, rt:status("kid").error.message })
+    assert.equal(1, kinds_of(rt, "kid").cancel_requested)
+  end)
+
   ways("that had completed before is not cancelled", function(open)
     local rt = open()
     rt:orchestration("child", function() return "done" end)

@@ -104,7 +104,7 @@ void duro__writer_stop(duro_runtime *rt) {
     duro__writer_collect(rt);
     if (!rt->folding) fold_continue(rt);
     bool idle = worker_idle(&rt->writer) && worker_idle(&rt->helper);
-    if (idle && !rt->want_fold.count) break;
+    if (idle && !rt->want_fold.count && !rt->again) break;
     if (!idle) uv_run(&rt->loop, UV_RUN_ONCE); // a worker wakes it
   }
   worker_stop(&rt->writer);

@@ -38,16 +38,34 @@ function Run:open()
   self.rt = runtimes.open(options)
   assert(self.rt.core:set_time(self.now_ms))
   for name, fn in pairs(random_program.activities(self.world)) do self.rt:activity(name, fn) end
+  self:register()
+  assert(self.rt:run_until_idle(20))
+end
+
+
+function Run:register()
   for name, definition in pairs(self.program.orchestrations) do
-    self.rt:orchestration(name, random_program.fn(definition))
+    self.rt:orchestration(name, { replace = true }, random_program.fn(definition, self.patches))
   end
-  assert(self.rt:run_until_idle(5))
+end
+
+
+-- From here on the later version of the code runs, in this process or in another one.
+function Run:patch()
+  self.patches = true
+  if self.path == ":memory:" then
+    self:register()
+    self:pause()
+  else
+    self.rt:close()
+    self:open()
+  end
 end
 
 
 -- A pause: everything waits for time or for the world.
 function Run:pause()
-  assert(self.rt:run_until_idle(5))
+  assert(self.rt:run_until_idle(20))
   if not self.mode.reopens then return end
   self.rt:close()
   self:open()
@@ -189,7 +207,7 @@ local function check_fit(run)
   for _, row in ipairs(assert(run.rt:list_instances())) do
     local definition = run.program.orchestrations[row.orchestration_name]
     if definition then
-      local verdict = assert(duro.replay(assert(run.rt:export(row.instance_id)), random_program.fn(definition)))
+      local verdict = assert(duro.replay(assert(run.rt:export(row.instance_id)), random_program.fn(definition, run.patches)))
       if not verdict.ok then error(row.instance_id .. ": " .. tostring(verdict), 0) end
     end
   end
@@ -198,11 +216,12 @@ end
 
 local function run_program(program, mode)
   local run = setmetatable({ program = program, mode = mode, now_ms = START_MS, world = { tokens = {} },
-    lines = {}, path = mode.reopens and runtimes.path() or ":memory:" }, Run)
+    lines = {}, path = (mode.reopens or mode.on_disk) and runtimes.path() or ":memory:" }, Run)
   run:open()
   assert(run.rt:start("root", { round = 0 }, { id = "root" }))
   run:pause()
   for i, step in ipairs(program.steps) do
+    if mode.patched and i == program.patched_at then run:patch() end
     local ok, err = world[step[1]](run, unpack(step, 2))
     run.lines[i] = ("%s: %s"):format(shown(step), ok and "true" or err.code)
     run:pause()
@@ -223,6 +242,11 @@ local MODES = {
   { name = "hosted", options = { executor = function(run) run() end, sleep = function() end } },
 }
 
+local PATCHED_MODES = {
+  { name = "patched and replayed", patched = true, options = { debug = { replay_every_turn = true } } },
+  { name = "patched on disk", patched = true, on_disk = true },
+}
+
 
 local function first_difference(expected, got)
   for i = 1, math.max(#expected, #got) do
@@ -240,15 +264,21 @@ local function try(seed, mode, program)
 end
 
 
-local function check_seed(seed)
+-- A nap is work in flight: closing the file loses the attempt, and history says so. A host sleeps in real time.
+local function applies(mode, program)
+  return not (program.naps and (mode.reopens or mode.on_disk or mode.name == "hosted"))
+end
+
+
+-- Runs the program of a seed in the first mode, then in the others.
+local function check_seed(seed, first, others)
   local program = random_program.new(seed)
-  local live = try(seed, { name = "live" }, program)
+  local live = try(seed, first, program)
   for _, line in ipairs(live) do
     if line:find("ANOTHER VALUE", 1, true) then error(("seed %d: it drew another value: %s"):format(seed, line), 0) end
   end
-  for _, mode in ipairs(MODES) do
-    -- A nap is work in flight: closing the file loses the attempt, and history says so. A host sleeps in real time.
-    if not ((mode.reopens or mode.name == "hosted") and program.naps) then
+  for _, mode in ipairs(others) do
+    if applies(mode, program) then
       local difference = first_difference(live, try(seed, mode, program))
       if difference then error(("seed %d: %s differs from live at %s"):format(seed, mode.name, difference), 0) end
     end
@@ -256,12 +286,21 @@ local function check_seed(seed)
 end
 
 
+local function check_seeds(...)
+  local first, last = wanted_seeds()
+  for seed = first, last do check_seed(seed, ...) end
+end
+
+
 describe("a random orchestration", function()
   after_each(runtimes.clean)
 
   it("has the same outputs and histories live, replayed, reopened, crowded out and hosted", function()
-    local first, last = wanted_seeds()
-    for seed = first, last do check_seed(seed) end
+    check_seeds({ name = "live" }, MODES)
+  end)
+
+  it("goes on with patched code, in this process or the next, and replays as it ran", function()
+    check_seeds({ name = "patched", patched = true }, PATCHED_MODES)
   end)
 
   it("is a function of its seed", function()

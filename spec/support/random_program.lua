@@ -182,6 +182,15 @@ function statements.patched(ctx, state, node)
 end
 
 
+-- What a later version of the code does in between; the version before has no such line.
+function statements.patch(ctx, state, node)
+  if state.patches and ctx:patched(node.id) then
+    note(state, node.kind, node.label)
+    run_block(ctx, state, node.block)
+  end
+end
+
+
 function statements.wait_until(ctx, state, node)
   local goal = state.count + node.more
   try(state, node, ctx.wait_until, ctx, function() return state.count >= goal end, node.options)
@@ -393,6 +402,11 @@ function generate.patched(g)
 end
 
 
+function generate.patch(g)
+  return { id = "patch " .. label(g), block = new_block(g, 0) }
+end
+
+
 function generate.wait_until(g)
   return fallible(g, { more = g.draw:below(3), options = g.draw:chance(85) and { timeout = duration(g) } or nil })
 end
@@ -464,7 +478,7 @@ generate.fails, generate.look, generate.draws, generate.show_kv = bare, bare, ba
 local KINDS = {}
 for kind, weight in pairs {
   activity = 8, sleep = 4, wait_event = 5, child = 4, detached = 1, raise = 3, set_kv = 3, show_kv = 2,
-  custom_status = 2, attributes = 1, look = 2, draws = 3, side_effect = 2, patched = 1, wait_until = 2,
+  custom_status = 2, attributes = 1, look = 2, draws = 3, side_effect = 2, patched = 1, patch = 3, wait_until = 2,
   protected = 2, fails = 1, join = 4, join_settled = 3, select = 5, start = 4, await = 4, cancel_task = 2,
 } do
   for _ = 1, weight do KINDS[#KINDS + 1] = kind end
@@ -531,21 +545,24 @@ local function new_world(g)
 end
 
 
---- {seed=, orchestrations={name={block=, rounds=}}, steps=, naps=}: `naps` tells that activities sleep.
+--- {seed=, orchestrations={name={block=, rounds=}}, steps=, patched_at=, naps=}: `naps` tells that activities
+--- sleep, `patched_at` before which step the patched code may come.
 function random_program.new(seed)
   local draw = draw_from(seed)
   local g = { draw = draw, labels = 0, naps = draw:chance(25), kids = false }
   local kid = new_orchestration(g, 1, 2)
   g.kids = true
   local root = new_orchestration(g, draw:below(4) + 1, 3)
-  return { seed = seed, naps = g.naps, orchestrations = { root = root, kid = kid }, steps = new_world(g) }
+  local steps = new_world(g)
+  return { seed = seed, naps = g.naps, orchestrations = { root = root, kid = kid }, steps = steps,
+    patched_at = draw:below(#steps) + 1 }
 end
 
 
---- The function of one of the program's orchestrations.
-function random_program.fn(definition)
+--- The function of one of the program's orchestrations, or its later version with patches.
+function random_program.fn(definition, patches)
   return function(ctx, input)
-    local state = { trace = {}, tasks = {}, count = 0 }
+    local state = { trace = {}, tasks = {}, count = 0, patches = patches }
     run_block(ctx, state, definition.block)
     local round = input and input.round or 0
     if round < definition.rounds then ctx:continue_as_new({ round = round + 1 }, { reason = "next round" }) end

@@ -207,7 +207,8 @@ local function check_fit(run)
   for _, row in ipairs(assert(run.rt:list_instances())) do
     local definition = run.program.orchestrations[row.orchestration_name]
     if definition then
-      local verdict = assert(duro.replay(assert(run.rt:export(row.instance_id)), random_program.fn(definition, run.patches)))
+      local export = assert(run.rt:export(row.instance_id))
+      local verdict = assert(duro.replay(export, random_program.fn(definition, run.patches)))
       if not verdict.ok then error(row.instance_id .. ": " .. tostring(verdict), 0) end
     end
   end
@@ -216,7 +217,8 @@ end
 
 local function run_program(program, mode)
   local run = setmetatable({ program = program, mode = mode, now_ms = START_MS, world = { tokens = {} },
-    lines = {}, path = (mode.reopens or mode.on_disk) and runtimes.path() or ":memory:" }, Run)
+    lines = {}, path = ":memory:" }, Run)
+  if mode.reopens or mode.on_disk then run.path = runtimes.path() end
   run:open()
   assert(run.rt:start("root", { round = 0 }, { id = "root" }))
   run:pause()

@@ -22,7 +22,7 @@ typedef struct fill {
   duro_arena arena;
   duro_instance_row inserts[PER_BATCH];
   duro_turn_row turns[PER_BATCH];
-  duro_counter counters[PER_BATCH];
+  duro_counter counters[3 * PER_BATCH];
   int64_t first_key;
   bool sleeping;
   int64_t steps; // of each instance; -1: mixed
@@ -110,6 +110,21 @@ static duro_str events_of(fill *f, const duro_instance_row *row, int64_t n) {
   return events;
 }
 
+// What the runtime would have counted (csrc/runtime/metrics.c).
+static void add_counters(fill *f, const duro_instance_row *row, int64_t minute_ms) {
+  duro_batch *b = &f->batch;
+  static const duro_str levels[] = {
+#define X(name, string, final) DURO_STR("in_" string),
+      DURO_STATUSES(X)
+#undef X
+  };
+  duro_str status = duro_str_from(duro_status_string(row->status));
+  f->counters[b->counter_count++] = (duro_counter){row->name, DURO_STR("started"), minute_ms, 1};
+  f->counters[b->counter_count++] = (duro_counter){row->name, levels[row->status], 0, 1};
+  if (duro_status_final(row->status))
+    f->counters[b->counter_count++] = (duro_counter){row->name, status, minute_ms, 1};
+}
+
 static void add(fill *f, int64_t n, int64_t at_ms) {
   duro_batch *b = &f->batch;
   duro_instance_row *row = &f->inserts[b->insert_count++];
@@ -161,8 +176,7 @@ static void add(fill *f, int64_t n, int64_t at_ms) {
   if (row->status == DURO_STATUS_RUNNING) {
     turn->waiting_on = waits ? DURO_STR("[\"event:paid\"]") : DURO_STR("[\"timer\"]");
   }
-  f->counters[b->counter_count++] =
-      (duro_counter){row->name, DURO_STR("started"), at_ms - at_ms % 60000, 1};
+  add_counters(f, row, at_ms - at_ms % 60000);
 }
 
 static void commit(fill *f, int64_t at_ms) {

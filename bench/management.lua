@@ -119,6 +119,14 @@ local function reads(rt, size)
     { "counts by name and status", function()
       return rt:query_instances { group_by = { "orchestration_name", "status" }, aggregate = { "count" } }
     end },
+    { "groups by rows", function()
+      return rt:query_instances { group_by = { "version", "created_date" }, aggregate = { "count" } }
+    end, 0 },
+    { "percentiles of a name", function()
+      return rt:query_instances { filter = { name = "audit" }, aggregate = { "p95_duration", "average_duration" } }
+    end, 0 },
+    { "series of a day", function() return rt:time_series_metrics { metric = "started", bucket = "1m",
+      from = rt:now() - 86400 } end, 0.1 },
     { "metrics", function() return rt:runtime_metrics() end },
     { "orchestration metrics", function() return rt:orchestration_metrics() end },
     { "history", function() return rt:history { instance = id() } end },

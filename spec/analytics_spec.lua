@@ -392,6 +392,25 @@ describe("a time series", function()
     assert.is_nil(series("started", "1d", minute - 100 * 3600, minute).truncated)
   end)
 
+  it("forgets after metrics_retention_hours; the totals stay", function()
+    if runtimes.store then return end -- rows are not forgotten
+    local short = runtimes.open { management = { metrics_retention_hours = 2 } }
+    register(short)
+    local began = short:now()
+    start(short, "sleeps", 1)
+    local function first()
+      return short:time_series_metrics({ metric = "started", from = began, to = began + 1 }).points[1].value
+    end
+    assert(short:advance("90m"))
+    assert(short:list_instances { waiting_on = "timer" }) -- folds, which trims
+    assert.equal(1, first())
+    assert(short:advance("150m"))
+    start(short, "waits")
+    assert(short:list_instances { waiting_on = "timer" })
+    assert.equal(0, first())
+    assert.equal(2, short:runtime_metrics().total_instances_started)
+  end)
+
   it("keeps a failure that is retried, and what is deleted", function()
     local breaks = true
     rt:activity("flaky", function() if breaks then error("once") end end)

@@ -433,3 +433,22 @@ CONTRACT(a_listed_row_is_whole) {
   OK(f, duro__store_list(f->s, &q, &f->arena, &page, &f->err));
   if (CHECK_INT(page.count, 1)) check_same_row(f, &page.items[0], &want);
 }
+
+CONTRACT(a_brief_row_lacks_nothing_but_its_texts) {
+  duro_instance_rows page;
+  draft *d = draft_new(f);
+  duro_instance_row want = full_row(f, d, "a");
+  OK(f, draft_send(d));
+  duro_list_query q = {.limit = 10, .brief = true};
+  OK(f, duro__store_list(f->s, &q, &f->arena, &page, &f->err));
+  if (!CHECK_INT(page.count, 1)) return;
+  duro_instance_row *row = &page.items[0];
+  duro_str *got[] = {&row->run_id, &row->waiting_on, &row->custom_status, &row->attributes,
+                     &row->reason, &row->error,      &row->output};
+  const duro_str all[] = {want.run_id, want.waiting_on, want.custom_status, want.attributes,
+                          want.reason, want.error,      want.output};
+  for (size_t i = 0; i < sizeof got / sizeof *got; i++) {
+    if (!got[i]->p) *got[i] = all[i];
+  }
+  check_same_row(f, row, &want);
+}

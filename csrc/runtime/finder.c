@@ -156,7 +156,7 @@ static bool goes_on_visiting(duro__finder *s) {
   duro_arena_reset(&s->page_arena);
   bool tired = s->look_at_most && s->looked_at >= s->look_at_most;
   s->truncated = s->enough || (tired && s->page.truncated);
-  return !s->code && !s->truncated && s->page.truncated;
+  return !s->code && !s->truncated && s->page.truncated && !s->request->abandoned;
 }
 
 // True when another page is to be read.

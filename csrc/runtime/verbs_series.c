@@ -2,8 +2,8 @@
 // counters by minute.
 //
 // A point is a whole bucket, named by its beginning: `from` goes down to one and `to` up. The store is
-// read on the helper thread, some hours at a time. Who may not see every instance is answered from the
-// rows that it may see; what rows do not tell is denied.
+// read on the helper thread, some hours at a time, so that others are served in between. Who may not see
+// every instance is answered from the rows that it may see; what rows do not tell is denied.
 // To add a metric: a row of METRICS, what it means in add_counter, and for rows in add_row.
 #include <stdlib.h>
 
@@ -43,6 +43,8 @@ typedef struct series {
   duro_str args, name; // absent name: all
   int metric;
   int64_t bucket_ms, from_ms, to_ms;
+  int64_t now_ms, kept_ms; // counters are of the time between these
+  int64_t read_to_ms;      // of the counters, so far
   point *points;
   size_t count;
   bool truncated;
@@ -153,26 +155,38 @@ static duro_code add_slice(duro_runtime *rt, series *s, int64_t from_ms, int64_t
   return code;
 }
 
-// A store without counters walks its instances for each slice.
-static void counters_run(duro_runtime *rt, duro__command *c) {
-  series *s = c->subject;
-  bool walks = !duro__store_has(rt->store, DURO__VERB_counters);
-  int64_t slice_ms = walks ? s->to_ms - s->from_ms : SLICE_MS;
-  for (int64_t at_ms = s->from_ms; at_ms < s->to_ms && !s->code; at_ms += slice_ms) {
-    int64_t end_ms = at_ms + slice_ms < s->to_ms ? at_ms + slice_ms : s->to_ms;
-    s->code = add_slice(rt, s, at_ms, end_ms);
-  }
+// Of what is forgotten and of what is still to come there is nothing, or little. A store without counters
+// walks its instances for each slice.
+static int64_t slice_end_ms(duro_runtime *rt, const series *s) {
+  int64_t at_ms = s->read_to_ms, end_ms = at_ms + SLICE_MS;
+  if (!duro__store_has(rt->store, DURO__VERB_counters) || at_ms > s->now_ms) return s->to_ms;
+  if (end_ms < s->kept_ms) end_ms = s->kept_ms;
+  return end_ms < s->to_ms ? end_ms : s->to_ms;
 }
 
-static void counters_done(duro_runtime *rt, duro__command *c) {
+static void slice_run(duro_runtime *rt, duro__command *c) {
+  series *s = c->subject;
+  int64_t from_ms = s->read_to_ms, to_ms = slice_end_ms(rt, s);
+  s->code = add_slice(rt, s, from_ms, to_ms);
+  s->read_to_ms = to_ms;
+}
+
+static void order_slice(duro_runtime *rt, series *s);
+
+static void slice_done(duro_runtime *rt, duro__command *c) {
   series *s = c->subject;
   duro_arena_free(&c->arena);
   free(c);
-  finish(rt, s);
+  if (rt->closing && !s->code)
+    s->code = duro_fail(&s->error, DURO_CLOSED, "the runtime was closed");
+  if (s->code || s->request->abandoned || s->read_to_ms >= s->to_ms)
+    finish(rt, s);
+  else
+    order_slice(rt, s);
 }
 
-static void begin_counters(duro_runtime *rt, series *s) {
-  duro__command *c = duro__command_new(counters_run, counters_done);
+static void order_slice(duro_runtime *rt, series *s) {
+  duro__command *c = duro__command_new(slice_run, slice_done);
   if (c) {
     c->subject = s;
     duro__helper_push(rt, c);
@@ -237,10 +251,12 @@ static bool read_range(duro_runtime *rt, duro_request *r, series *s) {
   static const char *const words[] = {"1m", "1h", "1d", NULL};
   static const int64_t buckets_ms[] = {60000, 3600000, 86400000}, by_default[] = {60, 24, 7};
   int bucket = 1;
-  int64_t now_ms = duro__now(rt), from_ms, to_ms;
+  int64_t from_ms, to_ms;
+  s->now_ms = duro__now(rt);
+  s->kept_ms = s->now_ms - rt->options.metrics_retention_hours * 3600000;
   if (!duro__arg_word(r, s->args, "bucket", DURO__OPTIONAL, words, &bucket)) return false;
   s->bucket_ms = buckets_ms[bucket];
-  if (!duro__arg_int(r, s->args, "to_ms", now_ms, 1, &to_ms)) return false;
+  if (!duro__arg_int(r, s->args, "to_ms", s->now_ms, 1, &to_ms)) return false;
   int64_t otherwise_ms = to_ms - by_default[bucket] * s->bucket_ms;
   if (otherwise_ms < 0) otherwise_ms = 0;
   if (!duro__arg_int(r, s->args, "from_ms", otherwise_ms, 0, &from_ms)) return false;
@@ -252,7 +268,7 @@ static bool read_range(duro_runtime *rt, duro_request *r, series *s) {
   s->from_ms = from_ms - from_ms % s->bucket_ms;
   s->count = (size_t)((to_ms - s->from_ms + s->bucket_ms - 1) / s->bucket_ms);
   s->to_ms = s->from_ms + (int64_t)s->count * s->bucket_ms;
-  s->truncated = from_ms < now_ms - rt->options.metrics_retention_hours * 3600000;
+  s->truncated = from_ms < s->kept_ms;
   if (s->count <= DURO_MAX_POINTS) return true;
   duro__request_fail(r, DURO_INVALID_ARGUMENT,
                      "these are %zu points, at most %d are allowed: ask for a shorter time, or "
@@ -311,6 +327,7 @@ void duro__verb_time_series_metrics(duro_runtime *rt, duro_request *r, duro_str 
   } else if (duro__rows_hidden(r)) {
     begin_rows(s);
   } else {
-    begin_counters(rt, s);
+    s->read_to_ms = s->from_ms;
+    order_slice(rt, s);
   }
 }

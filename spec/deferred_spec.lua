@@ -124,6 +124,37 @@ describe("a deferred activity", function()
     refused("finished", "ended %(completed%)", rt:complete_activity(token, "fourth"))
   end)
 
+  it("is answered once also by several at the same time", function()
+    local rt = runtimes.open()
+    local tokens = register(rt)
+    rt:activity("answers", function(ctx, n)
+      local ok, err
+      if n % 2 == 0 then
+        ok, err = ctx.runtime:complete_activity(tokens[1], "answer " .. n)
+      else
+        ok, err = ctx.runtime:fail_activity(tokens[1], { code = "answer " .. n, message = "no" })
+      end
+      return ok and n or err.code
+    end)
+    ask(rt, tokens)
+    local outcomes = assert(runtimes.run(rt, function(ctx)
+      local tasks = {}
+      for n = 1, 6 do tasks[n] = ctx:schedule_activity("answers", n) end
+      return ctx:join(tasks)
+    end))
+    local winner
+    for _, outcome in ipairs(outcomes) do
+      if type(outcome) == "number" then
+        assert.is_nil(winner)
+        winner = outcome
+      else
+        assert.equal("finished", outcome)
+      end
+    end
+    local answer = rt:wait("a", 10)
+    assert.equal("answer " .. winner, type(answer) == "table" and answer.code or answer)
+  end)
+
   it("may be answered by itself, before its function returns", function()
     local rt = runtimes.open()
     rt:activity("person", function(ctx)
@@ -183,6 +214,8 @@ describe("a deferred activity", function()
     local token = ask(rt, tokens)
     assert(rt:suspend("a"))
     assert(rt:complete_activity(token, "meanwhile"))
+    refused("finished", "ended", rt:complete_activity(token, "again"))
+    refused("finished", "ended", rt:fail_activity(token, "again"))
     assert(rt:run_until_idle(10))
     assert.equal("suspended", rt:status("a").status)
     assert(rt:resume("a"))

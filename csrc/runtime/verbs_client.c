@@ -172,10 +172,20 @@ void duro__verb_token_instance(duro_runtime *rt, duro_request *r, duro_str args)
   duro_arena_free(&arena);
 }
 
+// Somebody else's result has arrived and waits to be seen (the instance is suspended, say).
+static bool has_result(const duro__instance *i, const token *t) {
+  for (const duro_message *m = i->inbox_head; m; m = m->next) {
+    const duro_event *e = &m->event;
+    bool result = e->kind == DURO_EVENT_ACTIVITY_COMPLETED || e->kind == DURO_EVENT_ACTIVITY_FAILED;
+    if (result && !e->lost && e->source == t->parts[2] && e->attempt == t->parts[3]) return true;
+  }
+  return false;
+}
+
 // NULL when the activity still waits for this result (one that cannot be looked at now decides later).
 static const char *not_wanted(duro__instance *i, const token *t) {
   static const char ended[] = "the token's activity has ended already";
-  if (i->execution_id != t->parts[1]) return ended;
+  if (i->execution_id != t->parts[1] || has_result(i, t)) return ended;
   if (!i->exec) return NULL;
   const duro__open *o = duro__exec_open(i->exec, t->parts[2]);
   if (!o || o->kind != DURO__OPEN_ACTIVITY) return ended;

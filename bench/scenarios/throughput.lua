@@ -2,7 +2,8 @@
 --
 -- Options: instances, steps, at_once (of a start), bytes (of a payload, in and out), file (one that exists and
 -- grows), visible (1: streams, metrics and access control on; 0: all of it off), beside ("lister": a client in
--- another process lists and reads the stream all the time; "spinner": a process that only burns its core).
+-- another process lists and reads the stream all the time; "spinner": a process that only burns its core), stream
+-- (of this process: "waiting": an activity waits for events of a kind that never comes; "reading": it reads all).
 
 local duro = require "duro"
 local json = require "json"
@@ -31,6 +32,22 @@ local function begin_beside(path, o)
 end
 
 
+-- An activity that reads the stream until the runtime closes.
+local function listen(rt, kind)
+  local seen = { events = 0 }
+  rt:activity("listen", function(ctx)
+    local stream = assert(ctx.runtime:stream_instance_events { kinds = kind == "waiting" and "stalled" or nil })
+    seen.listens = true
+    for _ in stream:iter() do seen.events = seen.events + 1 end
+  end)
+  rt:orchestration("listener", function(ctx) return ctx:activity("listen") end)
+  assert(rt:start("listener"))
+  assert(rt:run_until_idle(10))
+  assert(seen.listens)
+  return seen
+end
+
+
 -- A runtime, and the handle to start with.
 local function open(path, o)
   if o.visible ~= 1 then
@@ -55,6 +72,7 @@ return function(o)
   local rt, handle = open(path, o)
   local stop = o.beside and begin_beside(path, o)
   rt:step(o.beside and 0.5 or 0)
+  local listener = (o.stream == "waiting" or o.stream == "reading") and listen(rt, o.stream) or {}
   local before = rt:runtime_metrics()
   before = before and before.total_instances_completed or 0
   local began = support.now()
@@ -65,5 +83,6 @@ return function(o)
   rt:close()
   if not o.file then support.remove(path) end
   return { per_second = o.instances * o.steps / took, instances_per_second = o.instances / took,
-    lists_per_second = seen.lists_per_second, events_per_second = seen.events_per_second }
+    lists_per_second = seen.lists_per_second, events_per_second = seen.events_per_second,
+    events_seen = listener.events }
 end

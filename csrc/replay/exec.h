@@ -93,6 +93,7 @@ typedef struct duro__mismatch {
 typedef struct duro__turn_result {
   int64_t first_event_id;
   int64_t event_count;
+  uint64_t kinds;  // of its events: bit 1 << duro_event_kind
   duro_str events; // JSON array "[...]" in the exec's buffer, valid until the next turn begins
   const duro__effect *effects;
   size_t effect_count;

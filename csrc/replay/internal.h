@@ -144,6 +144,7 @@ typedef struct duro__replay {
 // The turn that runs or ran last, from its begin until the exec is trimmed.
 typedef struct duro__live_turn {
   int64_t first_id, event_count;
+  uint64_t kinds;   // of its events: bit 1 << duro_event_kind
   duro_buf out;     // its events
   duro_buf scratch; // texts made for one event
   duro_arena arena; // texts of effects and of the end

@@ -12,6 +12,8 @@
 #define FIRST_EFFECTS 1
 #define KEEP_BYTES    (64 * 1024) // a buffer that one turn made larger is given back at the next
 
+_Static_assert(DURO_EVENT_KIND_COUNT <= 64, "the kinds of a turn's events are bits");
+
 // --- Begin and end ---
 
 bool duro__turn_need(duro__exec *x) {
@@ -70,6 +72,7 @@ static duro__turn_result result_of(const duro__exec *x, const duro__live_turn *t
   duro__turn_result r = {
       .first_event_id = t->first_id,
       .event_count = t->event_count,
+      .kinds = t->kinds,
       .events = duro_buf_str(&t->out),
       .effects = t->effects,
       .effect_count = t->effect_count,
@@ -113,6 +116,7 @@ duro_code duro__record(duro__exec *x, duro_event *e, duro_error **err) {
   duro_event_encode(&x->turn->out, e, x->turn->event_count ? x->now_ms : 0);
   if (x->turn->out.oom) return duro__break_oom(x, err);
   x->turn->event_count++;
+  x->turn->kinds |= UINT64_C(1) << e->kind;
   return DURO_OK;
 }
 

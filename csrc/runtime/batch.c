@@ -97,6 +97,7 @@ static void batch_clear(duro__batch *b) {
   b->code = DURO_OK;
   b->poisoned = b->tried_again = false;
   b->turn_count = 0;
+  b->kinds = 0;
   memset(&b->rows, 0, sizeof b->rows);
   duro_arena_reset(&b->arena);
   b->arena.oom = false;
@@ -309,6 +310,7 @@ static void effects(duro_runtime *rt, duro__batch *b) {
 }
 
 static void batch_durable(duro_runtime *rt, duro__batch *b) {
+  int64_t before_seq = rt->committed_seq;
   rt->committed_batch = b->rows.id;
   rt->committed_seq = b->rows.last_seq;
   rt->totals.commits++;
@@ -324,7 +326,7 @@ static void batch_durable(duro_runtime *rt, duro__batch *b) {
   }
   if (b->turns.count) {
     rt->newest_ms = b->rows.now_ms;
-    if (rt->streams.count) duro__streams_notify(rt);
+    if (rt->streams.count) duro__streams_durable(rt, b, before_seq);
   }
   leave_batch(rt, b);
   batch_recycle(rt, b);

@@ -53,6 +53,17 @@ bool duro__feed_asks_names(unsigned types) {
                   1u << DURO__FEED_SUB_ORCHESTRATION_COMPLETED);
 }
 
+uint64_t duro__feed_kinds(const duro__feed_query *q) {
+  bool changes = q->statuses || q->types >> DURO__FEED_STALLED & 1;
+  uint64_t kinds = changes ? UINT64_C(1) << DURO_EVENT_NONE : 0;
+  for (int kind = 0; kind < DURO_EVENT_KIND_COUNT; kind++) {
+    const meaning *m = &meanings[kind];
+    bool told = q->statuses ? m->status != NULL : m->told && q->types >> m->type & 1;
+    if (told) kinds |= UINT64_C(1) << kind;
+  }
+  return kinds;
+}
+
 // --- Picking ---
 
 static bool asked_for(const duro__feed_query *q, duro_str id) {

@@ -48,6 +48,9 @@ typedef struct duro__feed_query {
   size_t limit;   // events at most
 } duro__feed_query;
 
+// The kinds of events that may bring something (bit 1 << duro_event_kind); bit DURO_EVENT_NONE: changes.
+uint64_t duro__feed_kinds(const duro__feed_query *q);
+
 // One thing to tell. Its slices live as long as the row and the arena it was read into.
 typedef struct duro__feed_item {
   int64_t seq; // the public one
@@ -74,6 +77,8 @@ void duro__feed_item_write(duro_buf *b, const duro__feed_query *q, const duro__f
 
 // --- verbs_stream.c ---
 void duro__streams_notify(duro_runtime *rt); // there may be more to read
-void duro__stream_forget(duro_request *r);   // its request goes
+// ... because `b` (NULL: who knows what) is durable now; `before_seq`: what was committed before it.
+void duro__streams_durable(duro_runtime *rt, const duro__batch *b, int64_t before_seq);
+void duro__stream_forget(duro_request *r); // its request goes
 
 #endif

@@ -121,6 +121,8 @@ struct duro__batch {
   size_t turn_count;
   bool poisoned;    // something its turns needed could not be read: it must not be stored
   bool tried_again; // once, after memory was out
+  uint64_t
+      kinds; // of the events of its turns, a bit each; bit DURO_EVENT_NONE: of changes for the feed
   duro_code code;
   duro_error *error;
 };

@@ -94,6 +94,7 @@ void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
   row->execution_id = i->execution_id;
   row->first_event_id = result->first_event_id;
   row->event_count = result->event_count;
+  b->kinds |= result->kinds;
   row->status = result->status;
   row->at_ms = duro__exec_now_ms(i->exec);
   row->turn_us = (int64_t)((rt->tick_ns - started_ns) / 1000);
@@ -125,6 +126,7 @@ void duro__row_change(duro_runtime *rt, duro__batch *b, const duro__change *c) {
   duro__add_text_member(text, "name", c->name);
   duro_buf_add_lit(text, "}]");
   if (text->oom) b->poisoned = true;
+  b->kinds |= UINT64_C(1) << DURO_EVENT_NONE;
   row->seq = rt->last_seq += duro_turn_seqs(0);
   row->instance_key = c->key;
   row->execution_id = c->execution_id;

@@ -17,8 +17,9 @@
 
 #define PAGE_ROWS      500
 #define PAGES_AT_ONCE  20 // without a find: then the caller looks at its time limit
-#define EVENTS_DEFAULT 100
+#define EVENTS_DEFAULT 500
 #define EVENTS_MOST    1000
+#define LONG_WAY       (4096 * DURO_EVENTS_PER_SEQ) // public seqs
 
 typedef struct duro__stream {
   duro_request *request;
@@ -26,8 +27,10 @@ typedef struct duro__stream {
   duro__feed_query query;
   duro_filter filter;
   bool filtered, waits;
-  int64_t since; // public
-  int pages;     // read for this call
+  uint64_t kinds; // duro__feed_kinds
+  int64_t since;  // public
+  int64_t began;  // ... of the call
+  int pages;      // read for this call
   int64_t mark;
   // The page that is being read, by whichever thread has it.
   duro_arena page_arena;
@@ -125,6 +128,7 @@ static stream *stream_new(duro_runtime *rt, duro_request *r, duro_str given) {
   if (duro__arg_object(r, args) && duro__arg_int(r, args, "since", -1, 0, &s->since) &&
       duro__arg_filter(r, duro__member(args, "filter"), &s->arena, &s->filter) &&
       arg_types(r, args, s) && arg_ids(r, args, s) && arg_limit(r, args, s)) {
+    s->kinds = duro__feed_kinds(&s->query);
     return s;
   }
   stream_free(s);
@@ -253,6 +257,30 @@ static int64_t feed_mark(duro_runtime *rt) {
   return duro__store_data_version(rt->store, &version, NULL) ? -1 : version;
 }
 
+static bool may_pass(const stream *s, const duro__instance *i) {
+  const duro_filter *f = &s->filter;
+  if (s->query.ids.count && !duro_map_get(&s->query.ids, i->id)) return false;
+  if (f->id_prefix.p && !duro_str_starts_with(i->id, f->id_prefix)) return false;
+  bool named = f->name_count == 0;
+  for (size_t k = 0; k < f->name_count && !named; k++) {
+    const duro_name_match *m = &f->names[k];
+    named = m->prefix ? duro_str_starts_with(i->name, m->text) : duro_str_equal(i->name, m->text);
+  }
+  return named;
+}
+
+// False when nothing of the batch can be for us, as far as that is seen without reading it.
+static bool concerns(duro_runtime *rt, const stream *s, const duro__batch *b) {
+  if (!(s->kinds & b->kinds)) return false;
+  if (!s->query.ids.count && !s->filter.id_prefix.p && !s->filter.name_count) return true;
+  for (size_t k = 0; k < b->turns.count; k++) {
+    const duro__instance *i = duro__live_by_key(rt, b->turns.items[k].instance_key);
+    if (!i || may_pass(s, i)) return true;
+  }
+  return false;
+}
+
+// Also among the waiters, where a request may be freed at once.
 static void wait_for_more(duro_runtime *rt, stream *s) {
   duro_request **slot = duro__vec_push(&rt->streams);
   if (!slot) {
@@ -263,10 +291,13 @@ static void wait_for_more(duro_runtime *rt, stream *s) {
   duro__request_link(s->request, &rt->waiters);
 }
 
+// Its caller, who may give up at any moment, is told how far it came, so as not to come this way again.
+static bool came_far(const stream *s) { return s->since - s->began >= LONG_WAY; }
+
 // Nothing of this page is for us.
 static void go_on(duro_runtime *rt, stream *s) {
   s->since = s->found.seq;
-  bool waits = s->waits && !s->request->abandoned && !rt->closing;
+  bool waits = s->waits && !s->request->abandoned && !rt->closing && !came_far(s);
   if (!s->end && (waits || ++s->pages < PAGES_AT_ONCE))
     look(rt, s);
   else if (!waits)
@@ -401,19 +432,36 @@ void duro__verb_stream_read(duro_runtime *rt, duro_request *r, duro_str args) {
     return;
   }
   r->stream = s; // freed with it
+  s->began = s->since;
   look(rt, s);
 }
 
-void duro__streams_notify(duro_runtime *rt) {
-  duro_request **requests = rt->streams.items; // some may come to wait again
-  size_t count = rt->streams.count;
-  memset(&rt->streams, 0, sizeof rt->streams);
-  for (size_t i = 0; i < count; i++) {
-    duro__request_unlink(requests[i]);
-    look(rt, requests[i]->stream);
+void duro__streams_durable(duro_runtime *rt, const duro__batch *b, int64_t before_seq) {
+  DURO__VEC(duro_request *) readers = {0}; // some of them will come to wait again
+  size_t kept = 0;
+  for (size_t i = 0; i < rt->streams.count; i++) {
+    duro_request *r = rt->streams.items[i];
+    stream *s = r->stream;
+    bool passed = b && s->mark == before_seq && !concerns(rt, s, b);
+    if (passed) {
+      s->mark = rt->committed_seq;
+      s->since = rt->committed_seq * DURO_EVENTS_PER_SEQ;
+    }
+    duro_request **slot = passed && !came_far(s) ? NULL : duro__vec_push(&readers);
+    if (slot)
+      *slot = r;
+    else
+      rt->streams.items[kept++] = r; // without memory: until the next batch
   }
-  free(requests);
+  rt->streams.count = kept;
+  for (size_t i = 0; i < readers.count; i++) {
+    duro__request_unlink(readers.items[i]);
+    look(rt, readers.items[i]->stream);
+  }
+  free(readers.items);
 }
+
+void duro__streams_notify(duro_runtime *rt) { duro__streams_durable(rt, NULL, 0); }
 
 // --- pause ---
 

@@ -152,16 +152,13 @@ end
 
 --- Looks for more, and waits for it at most `wait_ms`. True also when nothing came.
 function Feed:fetch(runtime, wait_ms)
-  local deadline = core.monotonic_ms() + wait_ms
+  if wait_ms > 0 then return ask(self, runtime, wait_ms) end
   local ok, more = move(runtime, wait_ms)
-  if not ok then return nil, more end
-  repeat
+  while ok do
     ok, more = ask(self, runtime)
-    if not ok then return nil, more end
-  until #self.page > 0 or not more or core.monotonic_ms() >= deadline
-  wait_ms = deadline - core.monotonic_ms()
-  if #self.page > 0 or wait_ms <= 0 then return true end
-  return ask(self, runtime, wait_ms)
+    if ok and (#self.page > 0 or not more) then return true end
+  end
+  return nil, more
 end
 
 

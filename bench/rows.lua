@@ -72,7 +72,7 @@ local rows = {
       { "latency.p99", "idle: start to completed, one activity, p99", "p99_us", "us" },
     },
   }, {
-    scenario = "sleepers", options = { act = "wake", count = 10000 }, quick = { count = 2000 }, durabilities = FULL,
+    scenario = "sleepers", options = { act = "wake", count = 10000 }, quick = { count = 2000 },
     fill = { 1000000, "sleeping" }, quick_fill = { 100000, "sleeping" },
     before = { "sleepers", { act = "start", count = 10000, ahead = 8 }, quick = { count = 2000, ahead = 4 } },
     ceiling = { "fdatasync" },
@@ -87,7 +87,7 @@ local rows = {
     },
   }, {
     scenario = "sleepers", options = { act = "burst", count = 200000, at_once = 1000 },
-    quick = { count = 30000 }, durabilities = FULL, ceiling = APPENDS,
+    quick = { count = 30000 }, ceiling = APPENDS,
     rows = {
       { "burst.rate", "sleepers started 1 000 at a time", "burst_per_second", "starts/s" },
       { "burst.live", "sleepers started: most in memory (limit 10 000)", "burst_live", "instances",
@@ -98,7 +98,7 @@ local rows = {
   }, {
     scenario = "recovery", options = { act = "recover", count = 100000 }, quick = { count = 10000 },
     before = { "recovery", { act = "die", count = 100000 }, quick = { count = 10000 }, dies = true },
-    durabilities = FULL, ceiling = APPENDS,
+    ceiling = APPENDS,
     rows = {
       { "recovery.first", "SIGKILL, 100 000 unfinished: first turn", "first_ms", "ms", ratio = false,
         target = at_most("value", 5000) },
@@ -108,7 +108,7 @@ local rows = {
     },
   }, {
     scenario = "replay", options = { events = 10000, instances = 20 }, quick = { instances = 5 },
-    durabilities = FULL, ceiling = APPENDS,
+    ceiling = APPENDS,
     rows = { { "replay", "replay of a history of 10 000 events", "per_second", "events/s" } },
   }, {
     scenario = "throughput", options = { instances = 2000, steps = 20, bytes = 100 }, quick = { instances = 500 },
@@ -133,18 +133,18 @@ local rows = {
     },
   }, {
     scenario = "throughput", options = { instances = 5000, steps = 20 }, quick = { instances = 2000 },
-    fill = { 119048, "20" }, quick_fill = { 10000, "20" }, durabilities = FULL,
+    fill = { 119048, "20" }, quick_fill = { 10000, "20" },
     ceiling = { "throughput", "per_second", "an empty file" },
     rows = { { "stored", "throughput of a file with 5 000 000 events", "per_second", "activities/s",
       target = at_least("ratio", 0.85) } },
   }, {
     scenario = "throughput", options = { instances = 10000, steps = 20, visible = 1 }, quick = { instances = 2000 },
-    durabilities = FULL, ceiling = { "throughput", "per_second", "all of it off", options = { visible = 0 } },
+    ceiling = { "throughput", "per_second", "all of it off", options = { visible = 0 } },
     rows = { { "visibility", "streams, metrics and access control on", "per_second", "activities/s",
       target = at_least("ratio", 0.9) } },
   }, {
     scenario = "throughput", options = { instances = 10000, steps = 20, visible = 1, beside = "lister" },
-    quick = { instances = 2000 }, durabilities = FULL,
+    quick = { instances = 2000 },
     ceiling = { "throughput", "per_second", "all of it off, a process beside that only spins",
       options = { visible = 0, beside = "spinner" } },
     rows = {

@@ -156,8 +156,10 @@ duro_code duro__sqlite_write_begin(duro_store *s, const char *verb, duro__sqlite
 // A log that grows makes each sync of it write the file's new size too, which costs as much again. So
 // small commits, which are many and each waited for, have the log begin anew before it is long: what it
 // holds is copied here, and the next writer finds nothing in it that is still needed. Most of their pages
-// are the same few, so there is little to copy. `before`: its frames before this commit.
+// are the same few, so there is little to copy. Where no commit waits for a sync nothing is gained, and the
+// copying would be what one in a hundred waits for. `before`: its frames before this commit.
 static void reuse_log(duro_store *s, duro__sqlite_conn *c, int before) {
+  if (!s->full_durability) return;
   int frames = s->log_frames - before;
   if (frames < 0) s->reuse_frames = REUSE_LOG_FRAMES; // it has begun anew
   if (s->log_frames < s->reuse_frames || frames < 0 || frames > SMALL_COMMIT_FRAMES) return;

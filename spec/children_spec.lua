@@ -39,6 +39,22 @@ describe("a sub-orchestration", function()
     assert.same({ false, "already_exists" }, output)
   end)
 
+  it("has an id that stays taken when it has ended a moment ago", function()
+    for _, clock in ipairs { "virtual", "system" } do
+      local runtime = runtimes.open { clock = clock }
+      runtime:orchestration("child", function() return "fine" end)
+      runtime:orchestration("parent", function(ctx, round)
+        ctx:start_orchestration("child", nil, { id = "free" })
+        local ok, err = pcall(ctx.sub_orchestration, ctx, "child", nil, { id = "mine" })
+        if not round then ctx:continue_as_new(2) end
+        return { ok, err.code }
+      end)
+      local id = assert(runtime:start("parent"))
+      assert.same({ false, "already_exists" }, runtime:wait(id, 10))
+      assert.equal(3, #runtime:list_instances())
+    end
+  end)
+
   it("raises its failure in the parent", function()
     rt:orchestration("child", function() error { code = "empty", message = "nothing there", data = { 1 } } end)
     local output = runtimes.run(rt, function(ctx)

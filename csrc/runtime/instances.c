@@ -208,9 +208,10 @@ void duro__evict(duro_runtime *rt, size_t room) {
 
 // --- Creating ---
 
+// One that has ended keeps its id, also before the batch of its end is durable.
 static duro_code id_is_free(duro_runtime *rt, const duro__new_instance *n, duro_error **err) {
   duro__instance *live = duro__live(rt, n->id);
-  if (live && !live->gone) {
+  if (live && !live->deleted) {
     return duro_fail(err, DURO_ALREADY_EXISTS, "instance '%.*s' exists already", DURO_FMT(n->id));
   }
   if (n->checked && !rt->verify_ids) return DURO_OK;

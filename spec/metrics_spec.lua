@@ -225,6 +225,20 @@ describe("the metrics of queues", function()
     assert.equal(5000, rt:queue_metrics().worker_queue_oldest_item_age_ms)
   end)
 
+  it("count instances that wait for a turn, and how long they have waited", function()
+    local rt = runtimes.open()
+    register(rt)
+    local asked = {} -- and the loop is not turned in between
+    for i = 1, 3 do asked[i] = assert(rt.core:call("start", { name = "fine" })) end
+    assert(rt.core:set_time(rt.core:now_ms() + 5000))
+    local queues = assert(rt:queue_metrics())
+    assert.equal(3, queues.orchestrator_queue_size)
+    assert.equal(5000, queues.orchestrator_queue_oldest_item_age_ms)
+    assert(rt:run_until_idle(10))
+    assert.equal(0, rt:queue_metrics().orchestrator_queue_size)
+    assert.equal(3, #asked)
+  end)
+
   it("have an empty queue of turns when everything has run", function()
     local rt = runtimes.open()
     register(rt)
@@ -365,6 +379,33 @@ describe("metrics that are switched off", function()
       assert.matches("enable_metrics", err.message, 1, true)
     end
     assert.equal(1, #rt:list_instances())
+  end)
+end)
+
+
+describe("metrics that the owner has switched off", function()
+  after_each(runtimes.clean)
+
+  it("are unsupported in another process too, once it knows", function()
+    local path = runtimes.path()
+    local owner = child.start(([[
+      local duro = require "duro"
+      local rt = assert(duro.open { path = %q, durability = "normal", management = { enable_metrics = false } })
+      print("ready")
+      io.stdout:flush()
+      rt:run()
+    ]]):format(path))
+    assert.equal("ready", owner:line())
+    local client = assert(duro.open { path = path, role = "client" })
+    local answer, err
+    runtimes.until_true(client, function()
+      answer, err = client:runtime_metrics()
+      return not answer
+    end)
+    assert.equal("unsupported", err.code)
+    assert.matches("enable_metrics", err.message, 1, true)
+    owner:kill()
+    client:close()
   end)
 end)
 

@@ -83,6 +83,7 @@ static int64_t since_ms(const duro_runtime *rt, uint64_t at_ns, int64_t at_ms) {
 static void numbers_now(duro_runtime *rt, duro__figures *f) {
   memset(f, 0, sizeof *f); // also between the members: they are compared as bytes
   f->lives = true;
+  f->off = !rt->options.enable_metrics;
   f->started_at_ms = wall_of(rt->started_ns);
   f->turns = rt->totals.turns;
   f->replays = rt->totals.replays;
@@ -128,6 +129,7 @@ static void figures_now(duro_runtime *rt, duro__figures *f) {
   X(read_ms)                                                                                       \
   X(write_ms)
 #define FLAGS(X)                                                                                   \
+  X(off)                                                                                           \
   X(store_ok)                                                                                      \
   X(orchestrator_ok)                                                                               \
   X(worker_ok)                                                                                     \
@@ -167,7 +169,7 @@ static void read_text(duro_str text, duro__figures *f) {
 
 // Of a process that is gone, what it stored is still true, and what it was doing is over.
 static void bury(duro__figures *f) {
-  f->lives = f->store_ok = f->orchestrator_ok = f->worker_ok = f->timer_ok = false;
+  f->off = f->lives = f->store_ok = f->orchestrator_ok = f->worker_ok = f->timer_ok = false;
   f->live_instances = f->ready = f->jobs_ready = f->ready_since_ms = f->jobs_since_ms = 0;
   f->started_at_ms = 0;
 }
@@ -205,9 +207,11 @@ duro_code duro__figures_read(duro_runtime *rt, duro__figures *out, duro_error **
 
 // --- Keeping them ---
 
-static bool somebody_may_read(const duro_runtime *rt) {
-  return rt->role == DURO_ROLE_RUNTIME && rt->options.enable_metrics &&
-         strcmp(rt->path, ":memory:") != 0;
+// Switched off they are told once: that they are off.
+static bool has_to_tell(const duro_runtime *rt) {
+  bool told = rt->figures && rt->figures->told_ns;
+  return rt->role == DURO_ROLE_RUNTIME && strcmp(rt->path, ":memory:") != 0 &&
+         (rt->options.enable_metrics || !told);
 }
 
 static struct duro__figures_state *state(duro_runtime *rt) {
@@ -246,7 +250,7 @@ static void tell(duro_runtime *rt, struct duro__figures_state *s, duro_buf *b) {
 }
 
 void duro__figures_to_batch(duro_runtime *rt, duro__batch *b) {
-  struct duro__figures_state *s = somebody_may_read(rt) ? state(rt) : NULL;
+  struct duro__figures_state *s = has_to_tell(rt) ? state(rt) : NULL;
   if (!s || !is_time(s, EVERY_NS)) return;
   duro_buf text = {0};
   tell(rt, s, &text);
@@ -286,7 +290,7 @@ static void note(duro_runtime *rt, struct duro__figures_state *s) {
 }
 
 void duro__figures_turn(duro_runtime *rt) {
-  struct duro__figures_state *s = somebody_may_read(rt) ? state(rt) : NULL;
+  struct duro__figures_state *s = has_to_tell(rt) ? state(rt) : NULL;
   if (!s || s->noting || rt->lost || rt->closing || !is_time(s, EVERY_NS)) return;
   if (rt->open || rt->in_flight) return; // a batch takes them along
   if (!duro__store_has(rt->store, DURO__VERB_note)) return;
@@ -297,7 +301,7 @@ void duro__figures_turn(duro_runtime *rt) {
 
 int64_t duro__figures_wait_ms(const duro_runtime *rt) {
   const struct duro__figures_state *s = rt->figures;
-  if (!s || s->noting || !somebody_may_read(rt)) return DURO_NEVER;
+  if (!s || s->noting || !has_to_tell(rt)) return DURO_NEVER;
   uint64_t now_ns = duro_clock_monotonic_ns(), at_ns = s->told_ns + EVERY_NS;
   if (at_ns <= now_ns) return DURO_NEVER; // looked at in each step
   return (int64_t)((at_ns - now_ns) / 1000000) + 1;

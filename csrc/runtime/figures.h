@@ -8,6 +8,7 @@
 
 typedef struct duro__figures {
   bool lives;                   // there is an owner, and it moves
+  bool off;                     // ... and has its metrics switched off
   int64_t at_ms, started_at_ms; // real time
   int64_t turns, replays, commits, jobs, live_instances;
   int64_t work_us; // spent in turns, and between a job's begin and its end

@@ -82,6 +82,10 @@ void duro__report_begin(duro_runtime *rt, duro_request *r, duro_str args,
   *p = (duro__report){.rt = rt, .request = r, .kind = kind, .store_answers = true};
   p->args = duro_arena_dup(&p->arena, args);
   duro_code code = duro__figures_read(rt, &p->figures, &err);
+  if (!code && p->figures.off)
+    code = duro_fail(&err, DURO_UNSUPPORTED,
+                     "metrics are switched off in the process that owns the file "
+                     "(management.enable_metrics)");
   if (!code) code = duro__tallies_read(rt, &p->arena, &p->tallies, &err);
   if (code) {
     duro__fail_with(r, code, err);

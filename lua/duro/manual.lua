@@ -570,19 +570,12 @@ about("provider_diagnostics", { errors = "unsupported (switched off)",
   example = [[print(rt:provider_diagnostics())]] })
 about("prometheus", { errors = "unsupported (switched off)", example = [[print(rt:prometheus())]] })
 
-about("query_instances", {
-  signature = "rt:query_instances{filter=, group_by=, aggregate=, limit=}", returns = "{groups={ {key={...}, ...} }}",
-  doc = "Groups of instances with counts, durations and rates.",
-  errors = "invalid_argument, unsupported",
+about("query_instances", { errors = "invalid_argument",
   example = [[
 print(rt:query_instances { group_by = { "orchestration_name", "status" }, aggregate = { "count", "p95_duration" } })]],
 })
 
-about("time_series_metrics", {
-  signature = "rt:time_series_metrics{metric=, bucket=, from=, to=, orchestration_name=}",
-  returns = "{points={ {timestamp, value} }}",
-  doc = "A number over time, in buckets; empty ones are 0.",
-  errors = "invalid_argument, unsupported",
+about("time_series_metrics", { errors = "invalid_argument, unsupported (switched off)",
   example = [[
 print(rt:time_series_metrics { metric = "started", bucket = "1m", from = rt:now() - 600 })]],
 })

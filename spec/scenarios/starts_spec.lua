@@ -107,6 +107,42 @@ describe("a start that lies ahead", function()
     assert.same({ "resumed", "too" }, rt:wait("resumed", 10))
   end)
 
+  it("that came while it was suspended begins when resumed, or never", function()
+    local path = runtimes.path()
+    local ran = {}
+    local function reopen()
+      if rt then rt:close() end
+      rt = runtimes.open { path = path }
+      rt:orchestration("runs", { guard = false }, function(ctx, input)
+        ran[#ran + 1] = input
+        return { input, ctx:wait_event("go") }
+      end)
+    end
+    rt = nil
+    reopen()
+    for _, id in ipairs { "resumed", "cancelled", "terminated", "limited" } do
+      assert(rt:start("runs", id, { id = id, delay = 60, timeout = id == "limited" and 30 or nil }))
+      assert(rt:suspend(id))
+    end
+    assert(rt:advance(70))
+    for _, id in ipairs { "resumed", "cancelled", "terminated", "limited" } do
+      assert.equal("suspended", rt:status(id).status)
+    end
+    assert(rt:raise_event("resumed", "go", "early"))
+    reopen()
+    assert(rt:run_until_idle(10))
+    assert(rt:cancel("cancelled", "not now"))
+    assert(rt:terminate("terminated", "not now"))
+    assert.equal("terminated", rt:status("terminated").status)
+    assert(rt:advance(60))
+    assert.same({}, ran)
+    for _, id in ipairs { "resumed", "cancelled", "limited" } do assert(rt:resume(id)) end
+    assert.same({ "resumed", "early" }, rt:wait("resumed", 10))
+    assert.equal("cancelled", select(2, rt:wait("cancelled", 10)).code)
+    assert.equal("timeout", select(2, rt:wait("limited", 10)).code)
+    for _, id in ipairs(ran) do assert.not_equal("terminated", id) end
+  end)
+
   it("has the timeout of its run, not of its wait", function()
     open()
     assert(rt:start("waits", 1, { id = "w", delay = 60, timeout = 30 }))

@@ -407,6 +407,9 @@ CONTRACT(the_feed_is_trimmed_by_age_from_its_beginning_and_says_so) {
   fold_all(f);
   CODE(f, duro__store_changes(f->s, 0, 10, &f->arena, &changes, &f->err), DURO_EXPIRED);
   OK(f, duro__store_changes(f->s, 4, 10, &f->arena, &changes, &f->err));
+  duro_store_marks marks;
+  OK(f, duro__store_marks(f->s, &f->arena, &marks, &f->err));
+  CHECK_INT(marks.trimmed_seq, 4);
   CHECK_INT(changes.oldest_seq, 5);
   if (CHECK_INT(changes.count, 1)) CHECK_INT(changes.items[0].seq, 5);
   CHECK_STR(history_ids(f, key, 0), "1,2,3,4,5");

@@ -324,10 +324,7 @@ static void batch_durable(duro_runtime *rt, duro__batch *b) {
   if (rt->waiters) {
     for (size_t k = 0; k < b->touched.count; k++) duro__waiters_notify(rt, b->touched.items[k]);
   }
-  if (b->turns.count) {
-    rt->newest_ms = b->rows.now_ms;
-    if (rt->streams.count) duro__streams_durable(rt, b, before_seq);
-  }
+  if (b->turns.count) duro__streams_durable(rt, b, before_seq);
   leave_batch(rt, b);
   batch_recycle(rt, b);
 }

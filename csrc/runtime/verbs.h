@@ -58,7 +58,7 @@
 //   runtime_metrics queue_metrics provider_diagnostics   {}  -> as API.md 6.4
 //   orchestration_metrics {}                 -> [ {orchestration_name, total_started, ...}, ... ]
 //   prometheus         {}                    -> "the same in the Prometheus text format"
-//   stream_open        {since?, filter?, kinds?, instances?}  -> {seq}: checks what is asked; where to begin
+//   stream_open        {since?, filter?, kinds?, instances?, numbers?}  -> {seq}: checks what is asked; where to begin
 //   stream_read        {since, filter?, kinds?, instances?, limit?, wait?}  -> {events:[...], seq, more?}:
 //                       what follows in the feed, and where to go on. With `wait` it is answered when there
 //                       is something; without, `more` says that the end was not reached. `instances`: their

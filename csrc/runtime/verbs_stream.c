@@ -110,7 +110,8 @@ static stream *stream_new(duro_runtime *rt, duro_request *r, duro_str given) {
                        "streams are switched off (management.enable_streaming)");
     return NULL;
   }
-  if (!duro__store_has(rt->store, DURO__VERB_changes)) {
+  bool numbers = duro_json_member_bool(given, "numbers", false); // these need no feed
+  if (!numbers && !duro__store_has(rt->store, DURO__VERB_changes)) {
     duro__request_fail(r, DURO_UNSUPPORTED, "the store '%s' has no verb 'changes'",
                        duro__store_type(rt->store));
     return NULL;
@@ -439,6 +440,7 @@ void duro__verb_stream_read(duro_runtime *rt, duro_request *r, duro_str args) {
 void duro__streams_durable(duro_runtime *rt, const duro__batch *b, int64_t before_seq) {
   DURO__VEC(duro_request *) readers = {0}; // some of them will come to wait again
   size_t kept = 0;
+  if (b) rt->newest_ms = b->rows.now_ms;
   for (size_t i = 0; i < rt->streams.count; i++) {
     duro_request *r = rt->streams.items[i];
     stream *s = r->stream;

@@ -584,7 +584,6 @@ print(rt:time_series_metrics { metric = "started", bucket = "1m", from = rt:now(
 part "Streams"
 
 about("stream_instance_events", {
-  signature = "rt:stream_instance_events{filter=, kinds=, since=}", returns = "a stream: s:next([timeout]), s:iter()",
   doc = "What happens to instances, as it happens; since=the last seq goes on where another stream ended.",
   errors = "expired (since is older than the kept feed), invalid_argument, unsupported",
   example = [[
@@ -594,8 +593,7 @@ print(stream:next("5s"))]],
 })
 
 about("watch_instances", {
-  signature = "rt:watch_instances(ids)", returns = "a stream",
-  doc = "The changes of status of these instances.",
+  doc = "The changes of status of these instances, running already or not yet started.",
   errors = "expired, invalid_argument, unsupported",
   example = [[
 local stream = assert(rt:watch_instances { "order-7" })
@@ -604,8 +602,6 @@ print(stream:next("5s"))]],
 })
 
 about("stream_runtime_metrics", {
-  signature = "rt:stream_runtime_metrics(interval)", returns = "a stream",
-  doc = "rt:runtime_metrics() again and again.",
   errors = "invalid_argument, unsupported",
   example = [[
 local stream = assert(rt:stream_runtime_metrics("10ms"))

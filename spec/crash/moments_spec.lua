@@ -306,6 +306,49 @@ describe("numbers that were given out", function()
 end)
 
 
+describe("a process killed over several starts in one call", function()
+  after_each(harness.clean)
+
+  it("has replaced, woken and started all of them, or none", function()
+    local scene = harness.new()
+    local prepare = script [[
+      child.start(rt, "sequence", "old", 1)
+      child.start(rt, "family", "tree", { width = 2, depth = 1 })
+      child.start(rt, "collector", "box")
+      child.finish(rt, { "old", "tree" })
+    ]]
+    local body = script [[
+      local ids, err = rt:start_many {
+        { name = "sequence", id = "old", input = 2, on_conflict = "replace_finished", attributes = { new = true } },
+        { name = "sequence", id = "tree", input = 2, on_conflict = "replace_finished", attributes = { new = true } },
+        { name = "collector", id = "box", on_conflict = "existing", event = { name = "item", data = 7 } },
+        { name = "sequence", id = "new", input = 2, attributes = { new = true } },
+      }
+      child.say(ids and #ids or err.code)
+    ]]
+    assert.equal("done", scene:run(prepare):text():match("done"))
+    local before = scene:value "SELECT count(*) FROM instances"
+    for _, moment in ipairs { "before", "after" } do
+      local run = scene:run(body, { fault = ("kill %s commit 1 DELETE FROM instances"):format(moment) })
+      assert.is_true(run.killed, run:text())
+      if moment == "before" then
+        assert.equal(before, scene:value "SELECT count(*) FROM instances")
+        assert.equal("0", scene:value "SELECT count(*) FROM attributes")
+      else
+        assert.equal("4", scene:value "SELECT count(*) FROM instances") -- old, tree, box and new
+        assert.equal("3", scene:value "SELECT count(*) FROM attributes")
+      end
+    end
+    local run = scene:completes(script [[
+      child.raise_safely(rt, "box", "stop")
+      for _, id in ipairs { "old", "tree", "new" } do child.say(id, rt:wait(id, 30)) end
+      child.say("box", table.concat(rt:wait("box", 30), " "))
+    ]])
+    assert.same({ "old 3", "tree 3", "new 3", "box 7", "done" }, run.lines)
+  end)
+end)
+
+
 describe("a process killed while it closes", function()
   after_each(harness.clean)
 

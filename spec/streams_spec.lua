@@ -618,6 +618,31 @@ describe("a stream of numbers", function()
     assert.equal("closed", err.code)
   end)
 
+  it("yields an activity", function()
+    local seen = {}
+    rt:activity("observe", function(ctx)
+      local stream = assert(ctx.runtime:stream_runtime_metrics("5ms"))
+      for i = 1, 3 do seen[i] = assert(stream:next(10)).uptime_seconds end
+    end)
+    rt:orchestration("observer", function(ctx) return ctx:activity("observe") end)
+    assert(rt:start("observer", nil, { id = "o" }))
+    rt:wait("o", 10)
+    assert.equal(3, #seen)
+  end)
+
+  it("gives a client those of the owner", function()
+    local path = runtimes.path()
+    local owner = runtimes.open { path = path, clock = "system" }
+    register(owner)
+    assert(owner:start("echo", 1, { id = "e" }))
+    assert(owner:wait("e", 10))
+    local client = runtimes.open { path = path, role = "client", clock = "system" }
+    local stream = assert(client:stream_runtime_metrics("5ms"))
+    runtimes.until_true(owner, function()
+      return assert(stream:next(10)).total_instances_completed == 1
+    end, "it counts the instance")
+  end)
+
   it("needs an interval", function()
     local none, err = rt:stream_runtime_metrics(0)
     assert.is_nil(none)

@@ -71,6 +71,17 @@ local WORK = [[
   child.done(rt)
 ]]
 
+-- A client that is to become the owner, and reads all the time.
+local HEIR = [[
+  local rt = child.open { role = "auto" }
+  local stream = assert(rt:stream_instance_events { kinds = "completed" })
+  child.say("reads")
+  child.wait_for(rt, "killed")
+  child.start(rt, "sequence", "after", 3)
+  child.say(assert(stream:next(20)).instance_id)
+  child.done(rt)
+]]
+
 local WHOLE = [[
   local rt = child.open()
   for event in assert(rt:stream_instance_events { since = 0 }):iter(0) do
@@ -129,5 +140,22 @@ describe("a stream", function()
     scene:touch("stop")
     assert.equal("done", reader:expect("done"))
     assert_whole(scene)
+  end)
+
+  it("goes on in a client that takes the owner's place", function()
+    local scene = harness.new()
+    local owner = scene:start [[
+      child.say_pid()
+      local rt = child.open()
+      child.say("owns")
+      rt:run()
+    ]]
+    owner:expect("owns")
+    local heir = scene:start(HEIR)
+    heir:expect("reads")
+    owner:kill()
+    scene:touch("killed")
+    heir:expect("done")
+    assert.same({ "reads", "after", "done" }, heir.lines)
   end)
 end)

@@ -478,9 +478,13 @@ bool duro__batch_full(const duro_runtime *rt);
 bool duro__batches_turn(duro_runtime *rt); // seals what is due; true when something was handed over
 void duro__batch_finished(duro_runtime *rt, duro__batch *b); // loop thread, from the writer
 void duro__batch_again(duro_runtime *rt);                    // the one that is to be tried again
-bool duro__fault_turn(duro_runtime *rt);                    // goes on after a fault when it is time
+void duro__batch_durable(duro_runtime *rt, duro__batch *b);  // it is stored
+void duro__batch_recycle(duro_runtime *rt, duro__batch *b);
 void duro__batch_poison(duro_runtime *rt, duro_error *err); // owned
 void duro__batches_free(duro_runtime *rt);
+
+// --- fault.c ---
+void duro__batch_fail(duro_runtime *rt, duro__batch *b); // it is not
 
 // --- shortage.c ---
 // Memory is out: the host is told, and `i` (or NULL) is tried again soon: jobs that were not started,

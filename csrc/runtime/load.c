@@ -304,17 +304,16 @@ static duro_code fetched(duro_runtime *rt, const duro_instance_row *row, duro__i
   return load(rt, row->key, out, err);
 }
 
+// What is live needs no look at the store. False: it is not.
+static bool found_live(duro__instance *i, duro__instance **out, duro_status *ended_status) {
+  *out = i && !i->gone ? i : NULL;
+  if (i && i->gone) *ended_status = i->status;
+  return i != NULL;
+}
+
 duro_code duro__instance_fetch_by_key(duro_runtime *rt, int64_t key, duro__instance **out,
                                       duro_status *ended_status, duro_error **err) {
-  *out = NULL;
-  duro__instance *i = duro__live_by_key(rt, key);
-  if (i) {
-    if (i->gone)
-      *ended_status = i->status;
-    else
-      *out = i;
-    return DURO_OK;
-  }
+  if (found_live(duro__live_by_key(rt, key), out, ended_status)) return DURO_OK;
   duro_arena arena = {0};
   duro_instance_row row = {0};
   duro_code code = duro__store_get_by_key(rt->store, key, &arena, &row, err);
@@ -325,15 +324,7 @@ duro_code duro__instance_fetch_by_key(duro_runtime *rt, int64_t key, duro__insta
 
 duro_code duro__instance_fetch(duro_runtime *rt, duro_str id, duro__instance **out,
                                duro_status *ended_status, duro_error **err) {
-  *out = NULL;
-  duro__instance *i = duro__live(rt, id);
-  if (i) {
-    if (i->gone)
-      *ended_status = i->status;
-    else
-      *out = i;
-    return DURO_OK;
-  }
+  if (found_live(duro__live(rt, id), out, ended_status)) return DURO_OK;
   duro_arena arena = {0};
   duro_instance_row row = {0};
   duro_code code = duro__store_get(rt->store, id, &arena, &row, err);

@@ -370,3 +370,18 @@ describe("a call", function()
     end
   end)
 end)
+
+
+describe("a client of a file that nobody owns", function()
+  after_each(runtimes.clean)
+
+  it("sees everything up to the close of its owner", function()
+    local path = runtimes.path()
+    local owner = runtimes.open { path = path, clock = "system" }
+    owner:orchestration("waits", function(ctx) return ctx:wait_event("go") end)
+    for n = 1, 3 do assert(owner:start("waits", nil, { id = "w" .. n })) end
+    owner:close()
+    local client = runtimes.open { path = path, role = "client", clock = "system" }
+    assert.equal(3, #client:list_instances { waiting_on = "event:go" })
+  end)
+end)

@@ -484,7 +484,8 @@ void duro__batch_poison(duro_runtime *rt, duro_error *err); // owned
 void duro__batches_free(duro_runtime *rt);
 
 // --- fault.c ---
-void duro__batch_fail(duro_runtime *rt, duro__batch *b); // it is not
+void duro__batch_fail(duro_runtime *rt, duro__batch *b); // it is not stored
+bool duro__fault_turn(duro_runtime *rt);                 // goes on after a fault when it is time
 
 // --- shortage.c ---
 // Memory is out: the host is told, and `i` (or NULL) is tried again soon: jobs that were not started,
@@ -509,6 +510,7 @@ bool duro__writer_collect(duro_runtime *rt); // loop thread: calls `done` of wha
 void duro__when_folded(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),
                        void *user);
 void duro__fold_turn(duro_runtime *rt); // starts folding when it is time
+bool duro__fold_now(duro_runtime *rt);  // at once; false: nothing is to be folded
 // ... once what the feed is not to keep any longer has been trimmed (by the owner; others only read).
 void duro__when_trimmed(duro_runtime *rt, duro_request *r,
                         void (*then)(duro_request *r, void *user), void *user);

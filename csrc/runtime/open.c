@@ -255,6 +255,26 @@ duro_code duro_open(const duro_options *options, const duro_host *host, duro_run
 
 // --- Closing ---
 
+static void wait_for_writer(duro_runtime *rt) {
+  uv_update_time(&rt->loop);
+  uv_timer_start(&rt->timer, NULL, 0, 0);
+  uv_timer_stop(&rt->timer);
+  uv_run(&rt->loop, UV_RUN_ONCE);
+}
+
+// Those who read the file while nobody owns it see it as it is.
+static void fold_rest(duro_runtime *rt, uint64_t until_ns) {
+  int64_t seq = -1;
+  while (!rt->fault && !rt->lost && duro_clock_monotonic_ns() < until_ns) {
+    duro__writer_collect(rt);
+    if (!rt->folding) {
+      if (rt->folded_seq == seq || !duro__fold_now(rt)) break; // it failed, or is done
+      seq = rt->folded_seq;
+    }
+    wait_for_writer(rt);
+  }
+}
+
 static void drain(duro_runtime *rt) {
   uint64_t until_ns = duro_clock_monotonic_ns() + CLOSE_PATIENCE_NS;
   while ((rt->in_flight || rt->open) && !rt->fault && !rt->lost &&
@@ -266,12 +286,9 @@ static void drain(duro_runtime *rt) {
       duro__batches_turn(rt);
       rt->options.virtual_clock = virtual_clock;
     }
-    if (!rt->in_flight) continue;
-    uv_update_time(&rt->loop);
-    uv_timer_start(&rt->timer, NULL, 0, 0);
-    uv_timer_stop(&rt->timer);
-    uv_run(&rt->loop, UV_RUN_ONCE);
+    if (rt->in_flight) wait_for_writer(rt);
   }
+  fold_rest(rt, until_ns);
 }
 
 static void close_loop(duro_runtime *rt) {

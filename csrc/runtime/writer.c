@@ -283,6 +283,13 @@ static bool feed_is_old(duro_runtime *rt) {
   return duro__now(rt) - rt->newest_ms > keep_ms;
 }
 
+bool duro__fold_now(duro_runtime *rt) {
+  if (rt->folding) return true;
+  if (everything_folded(rt)) return false;
+  fold_start(rt);
+  return rt->folding;
+}
+
 void duro__fold_turn(duro_runtime *rt) {
   if (rt->role != DURO_ROLE_RUNTIME || rt->folding || rt->fault) return;
   if (everything_folded(rt) && !feed_is_old(rt)) return;

@@ -31,7 +31,8 @@ function Runtime:start(name, input, opts) end
 ---@field name string
 ---@field input? duro.Value
 
----One transaction, all or none. Errors: as start. context: anywhere.
+---One transaction, all or none: what is started, replaced (only where the whole tree has ended, else
+---`running`) and raised. Errors: as start. context: anywhere.
 ---@param starts duro.StartManyRow[]
 ---@return string[]? ids, duro.Error?
 function Runtime:start_many(starts) end
@@ -137,7 +138,7 @@ function Runtime:delete_instance(id, opts) end
 ---@field keep_last? integer keep that many, the current one included
 ---@field completed_before? duro.Time
 
----Never the current execution. Errors: not_found. context: anywhere.
+---Never the current execution. One of the two options is needed. Errors: not_found. context: anywhere.
 ---@param id string
 ---@param opts? duro.PruneOptions
 ---@return {executions_deleted: integer, events_deleted: integer}?, duro.Error?

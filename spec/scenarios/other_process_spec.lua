@@ -40,6 +40,14 @@ local function own()
 end
 
 
+local function clean()
+  client:close()
+  if owner then owner:kill() end
+  owner = nil
+  runtimes.clean()
+end
+
+
 local function refused(code, ok, err)
   assert.is_nil(ok)
   assert.equal(code, err.code)
@@ -61,11 +69,7 @@ describe("a client in another process", function()
     own()
     client = assert(duro.open { path = path, role = "client" })
   end)
-  teardown(function()
-    client:close()
-    owner:kill()
-    runtimes.clean()
-  end)
+  teardown(clean)
 
   it("starts with each of the options", function()
     assert.equal("first", client:start("waits", 1, { id = "first", attributes = { region = "eu" },
@@ -182,12 +186,7 @@ describe("a client of a file that nobody owns", function()
     runtimes.open({ path = path, clock = "system" }):close()
     client = assert(duro.open { path = path, role = "client" })
   end)
-  after_each(function()
-    client:close()
-    if owner then owner:kill() end
-    owner = nil
-    runtimes.clean()
-  end)
+  after_each(clean)
 
   it("starts one or many and raises events, which the next owner finds in order", function()
     assert.equal("w", client:start("three", nil, { id = "w", attributes = { region = "eu" } }))

@@ -283,6 +283,8 @@ describe("a retried activity", function()
 
   it("waits the same each time", function()
     assert.same({ 250, 250, 250 }, waits({ max_attempts = 4, backoff = "fixed", initial = "250ms" }))
+    assert.same({ 60000, 60000 }, waits({ max_attempts = 3, backoff = "fixed", initial = "1m" })) -- above 30 s
+    assert.same({ 45000, 45000 }, waits({ max_attempts = 3, initial = "1m", max = 45 }))
   end)
 
   it("runs once with max_attempts=1", function()

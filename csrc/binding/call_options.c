@@ -90,7 +90,7 @@ static bool read_retry(lua_State *L, int table, retry *r) {
                .backoff = DURO_STR("exponential"),
                .max_attempts = 3,
                .initial_ms = 100,
-               .max_ms = 30000};
+               .max_ms = -1};
   if (!lua_istable(L, table)) return false;
   lua_pushnil(L);
   while (lua_next(L, table)) {
@@ -104,6 +104,7 @@ static bool read_retry(lua_State *L, int table, retry *r) {
       lua_pop(L, 1);
     }
   }
+  if (r->max_ms < 0) r->max_ms = r->initial_ms > 30000 ? r->initial_ms : 30000;
   return true;
 }
 

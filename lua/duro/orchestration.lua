@@ -43,7 +43,7 @@ local RETRY = options.spec("retry", {
   { "backoff", "string", default = "exponential", one_of = { "exponential", "linear", "fixed" },
     doc = "how the wait between attempts grows" },
   { "initial", "duration", default = 0.1, doc = "the first wait" },
-  { "max", "duration", default = 30, doc = "the longest wait" },
+  { "max", "duration", usual = "30, or initial if that is longer", doc = "the longest wait" },
   { "multiplier", "number", default = 2, min = 1, doc = "growth of the exponential backoff" },
   { "jitter", "boolean", default = false, doc = "shortens each wait by a random part" },
   { "non_retryable", "strings", doc = "error codes that are final at once" },
@@ -88,7 +88,11 @@ end
 
 
 local function checked_retry(values)
-  if values.retry then values.retry = checked(RETRY, values.retry) end
+  if values.retry then
+    local retry = checked(RETRY, values.retry)
+    retry.max_ms = retry.max_ms or math.max(30000, retry.initial_ms)
+    values.retry = retry
+  end
   return values
 end
 

@@ -17,7 +17,7 @@ local OrchestrationContext = {}
 ---@field max_attempts? integer default 3
 ---@field backoff? "exponential"|"linear"|"fixed" default "exponential"
 ---@field initial? duro.Duration default 0.1
----@field max? duro.Duration default 30
+---@field max? duro.Duration default 30, or initial if that is longer
 ---@field multiplier? number default 2
 ---@field jitter? boolean default false
 ---@field non_retryable? string[] codes that are not tried again

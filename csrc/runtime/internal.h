@@ -315,6 +315,7 @@ struct duro_runtime {
 
   duro_request *waiters;             // wait_kind tells for what
   DURO__VEC(duro_request *) streams; // those among them that wait for more of the feed
+  struct duro__recent *recent;       // batches, once there is a reader; NULL: not yet
   size_t stream_reads;               // pages of it that the helper thread reads
   duro__feed_names feed_names;       // the helper thread's
   duro_map wait_lists;               // instance key -> first duro__wait

@@ -332,6 +332,7 @@ static void free_all(duro_runtime *rt) {
   free(rt->want_fold.items);
   duro_pool_free(&rt->blocks);
   free(rt->streams.items);
+  free(rt->recent);
   duro__feed_names_free(&rt->feed_names);
   duro_buf_free(&rt->scratch);
   free((void *)rt->options.queues);

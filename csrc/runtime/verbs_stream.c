@@ -21,6 +21,16 @@
 #define EVENTS_MOST    1000
 #define LONG_WAY       (4096 * DURO_EVENTS_PER_SEQ) // public seqs
 
+// What the newest batches held: a reader need not read one that cannot concern it.
+#define RECENT 1024
+struct duro__recent {
+  size_t count; // of all batches; the last RECENT of them are known
+  struct {
+    int64_t before_seq, last_seq;
+    uint64_t kinds;
+  } batches[RECENT];
+};
+
 typedef struct duro__stream {
   duro_request *request;
   duro_arena arena; // of the arguments
@@ -403,11 +413,32 @@ static void page_done(duro_runtime *rt, duro__command *c) {
   take_page(rt, s);
 }
 
+static void remember(struct duro__recent *recent, const duro__batch *b, int64_t before_seq) {
+  size_t at = recent->count++ % RECENT;
+  recent->batches[at].before_seq = before_seq;
+  recent->batches[at].last_seq = b->rows.last_seq;
+  recent->batches[at].kinds = b->kinds;
+}
+
+// Goes past recent batches without any event of the kinds asked for.
+static void pass_recent(const struct duro__recent *recent, stream *s) {
+  size_t first = recent->count, known = recent->count < RECENT ? recent->count : RECENT;
+  while (known-- && recent->batches[(first - 1) % RECENT].last_seq * DURO_EVENTS_PER_SEQ > s->since)
+    first--;
+  for (; first < recent->count; first++) {
+    size_t at = first % RECENT;
+    bool gap = recent->batches[at].before_seq * DURO_EVENTS_PER_SEQ > s->since;
+    if (gap || recent->batches[at].kinds & s->kinds) return;
+    s->since = recent->batches[at].last_seq * DURO_EVENTS_PER_SEQ;
+  }
+}
+
 // Orders the next page, unless it is known to be empty.
 static void look(duro_runtime *rt, stream *s) {
   duro_arena_reset(&s->page_arena);
   s->mark = feed_mark(rt);
   s->found.list.count = 0;
+  if (rt->recent && rt->role == DURO_ROLE_RUNTIME) pass_recent(rt->recent, s);
   if (rt->role == DURO_ROLE_RUNTIME && s->since >= rt->committed_seq * DURO_EVENTS_PER_SEQ) {
     s->found.seq = s->since;
     s->end = true;
@@ -434,6 +465,7 @@ void duro__verb_stream_read(duro_runtime *rt, duro_request *r, duro_str args) {
   }
   r->stream = s; // freed with it
   s->began = s->since;
+  if (!rt->recent) rt->recent = calloc(1, sizeof *rt->recent); // without memory it is done without
   look(rt, s);
 }
 
@@ -441,6 +473,7 @@ void duro__streams_durable(duro_runtime *rt, const duro__batch *b, int64_t befor
   DURO__VEC(duro_request *) readers = {0}; // some of them will come to wait again
   size_t kept = 0;
   if (b) rt->newest_ms = b->rows.now_ms;
+  if (b && rt->recent) remember(rt->recent, b, before_seq);
   for (size_t i = 0; i < rt->streams.count; i++) {
     duro_request *r = rt->streams.items[i];
     stream *s = r->stream;

@@ -3,7 +3,9 @@
 
 #include <stdlib.h>
 
-#define REMEMBERED_MOST 50000 // a few MB; then it begins anew
+#define GENERATION 50000 // two of them: about 10 MB
+#define READ_MOST_IDS                                                                              \
+  20000 // of an execution; more would be read again for each that is not remembered
 
 typedef struct entry {
   int64_t place[3]; // the key in the map: nothing else may come before it
@@ -32,24 +34,38 @@ static duro_str keep(entry *e, size_t at, duro_str text) {
   return (duro_str){e->text + at, text.n};
 }
 
-void duro__feed_names_free(duro__feed_names *n) {
+static void generation_free(duro_map *m) {
   size_t at = 0;
-  for (duro_map_slot *s; (s = duro_map_each(&n->scheduled, &at));) free(s->value);
-  duro_map_free(&n->scheduled);
-  *n = (duro__feed_names){0};
+  for (duro_map_slot *s; (s = duro_map_each(m, &at));) free(s->value);
+  duro_map_free(m);
+  *m = (duro_map){0};
+}
+
+void duro__feed_names_free(duro__feed_names *n) {
+  generation_free(&n->young);
+  generation_free(&n->old);
+}
+
+static const entry *remembered(const duro__feed_names *n, const int64_t place[3]) {
+  const entry *found = duro_map_get(&n->young, place_of(place));
+  return found ? found : duro_map_get(&n->old, place_of(place));
 }
 
 bool duro__feed_names_see(duro__feed_names *n, int64_t key, int64_t execution_id,
                           const duro_event *e) {
   int64_t place[3] = {key, execution_id, e->id};
-  if (!schedules(e) || duro_map_get(&n->scheduled, place_of(place))) return true;
-  if (n->scheduled.count >= REMEMBERED_MOST) duro__feed_names_free(n);
+  if (!schedules(e) || remembered(n, place)) return true;
+  if (n->young.count >= GENERATION) {
+    generation_free(&n->old);
+    n->old = n->young;
+    n->young = (duro_map){0};
+  }
   entry *new = malloc(sizeof *new + e->name.n + e->instance.n);
   if (!new) return false;
   memcpy(new->place, place, sizeof place);
   new->what.name = keep(new, 0, e->name);
   new->what.instance = keep(new, e->name.n, e->instance);
-  if (duro_map_put(&n->scheduled, place_of(new->place), new)) return true;
+  if (duro_map_put(&n->young, place_of(new->place), new)) return true;
   free(new);
   return false;
 }
@@ -73,15 +89,15 @@ static duro_code read_execution(duro__feed_names *n, duro__store *store, int64_t
 }
 
 duro_code duro__feed_names_find(duro__feed_names *n, duro__store *store, int64_t key,
-                                int64_t execution_id, int64_t id, duro_arena *arena,
+                                int64_t execution_id, const duro_event *e, duro_arena *arena,
                                 duro__scheduled *out, duro_error **err) {
-  int64_t place[3] = {key, execution_id, id};
+  int64_t place[3] = {key, execution_id, e->source};
   *out = (duro__scheduled){0};
-  const entry *found = duro_map_get(&n->scheduled, place_of(place));
-  if (!found) {
+  const entry *found = remembered(n, place);
+  if (!found && e->id <= READ_MOST_IDS) {
     duro_code code = read_execution(n, store, key, execution_id, err);
     if (code) return code;
-    found = duro_map_get(&n->scheduled, place_of(place));
+    found = remembered(n, place);
   }
   if (!found) return DURO_OK;
   out->name = duro_arena_dup(arena, found->what.name);

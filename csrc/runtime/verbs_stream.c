@@ -216,7 +216,7 @@ static duro_code name_completed(duro_runtime *rt, stream *s) {
     duro__feed_item *item = &s->found.list.items[i];
     if (!duro__feed_completes(&item->event)) continue;
     code = duro__feed_names_find(&rt->feed_names, rt->store, item->row->instance_key,
-                                 item->row->execution_id, item->event.source, &s->page_arena,
+                                 item->row->execution_id, &item->event, &s->page_arena,
                                  &item->completed, &s->error);
   }
   return code;

@@ -26,7 +26,7 @@ local Runtime = {}
 ---@field execution_id integer
 ---@field event_id? integer
 ---@field source_event_id? integer the event that scheduled what is complete
----@field name? string of the activity, the event or the child's orchestration
+---@field name? string of the activity, event or child's orchestration; not known of very long executions
 ---@field version? string
 ---@field child_instance? string
 ---@field parent_instance? string

@@ -496,6 +496,25 @@ describe("the change feed", function()
     for i = 4, 6 do assert.matches(("^e%d\t%d\t%%d+$"):format(i, i), lines[i - 2]) end
   end)
 
+  for _, role in ipairs { "runtime", "client" } do
+    it("is followed by one who waits for something rare (" .. role .. ")", function()
+      local path = runtimes.path()
+      local owner = runtimes.open { path = path, clock = "system" }
+      register(owner)
+      local rt = role == "runtime" and owner or runtimes.open { path = path, role = role, clock = "system" }
+      local streams = { assert(rt:stream_instance_events { kinds = "suspended" }),
+        assert(rt:stream_instance_events { filter = { name = "steps" } }) }
+      for round = 1, 2 do
+        local last = assert(owner:stream_instance_events {}):position()
+        run_some(owner, 10 * round, 10 * round + 1)
+        for _, stream in ipairs(streams) do
+          for _ = 1, 2 do assert.equal("timeout", select(2, stream:next(0.03)).code) end
+          assert.is_true(stream:position() > last)
+        end
+      end
+    end)
+  end
+
   it("is unsupported when streaming is switched off", function()
     local rt = runtimes.open { management = { enable_streaming = false } }
     for _, call in ipairs { "stream_instance_events", "watch_instances", "stream_runtime_metrics" } do

@@ -3,8 +3,9 @@
 // A stream is nothing here but a position: the caller says after which public seq, and gets what follows
 // and the seq to go on from. So a slow reader costs no memory, and one that was killed goes on where it was.
 // Pages of the journal are read on the helper thread; what a filter lets through is asked of the store for
-// the instances of a page (finder.h): as they stand then, so one that was deleted meanwhile is passed over. With `wait` a reader that found nothing stands in rt->streams: the owner reads on when a
-// batch is durable, a client when the file has changed.
+// the instances of a page (finder.h): as they stand then, so one that was deleted meanwhile is passed over.
+// With `wait` a reader that found nothing stands in rt->streams: the owner reads on when a batch is durable,
+// a client when the file has changed. Batches that cannot concern it are not even read.
 //
 // Invariant: a reader waits only when nothing was committed since its last page was ordered (`mark`).
 #include <stdlib.h>
@@ -256,8 +257,7 @@ static void answer(stream *s) {
   duro__add_int_member(b, "seq", s->found.seq);
   if (!s->end) duro__add_json_member(b, "more", DURO_STR("true"));
   duro_buf_add_char(b, '}');
-  duro__stream_forget(
-      r); // its pages may be large, and the request lives until somebody collects it
+  duro__stream_forget(r); // its pages may be large, and the request lives on
   duro__request_durable(r);
 }
 

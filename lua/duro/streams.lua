@@ -139,8 +139,9 @@ local function ask(self, runtime, wait_ms)
   args.since, args.wait = self.position, wait_ms and true or nil
   local answer, err = request.ask(runtime, "stream_read", args, wait_ms)
   if not answer then
-    if err.code == "timeout" and wait_ms then return true end
-    return nil, err
+    if err.code ~= "timeout" or not wait_ms then return nil, err end
+    self.behind = true -- the core has gone on from our position, and cannot say any more how far
+    return true
   end
   local page = {}
   for _, event in ipairs(answer.events) do page[#page + 1] = self.shown(event) end
@@ -152,7 +153,8 @@ end
 
 --- Looks for more, and waits for it at most `wait_ms`. True also when nothing came.
 function Feed:fetch(runtime, wait_ms)
-  if wait_ms > 0 then return ask(self, runtime, wait_ms) end
+  if wait_ms > 0 and not self.behind then return ask(self, runtime, wait_ms) end
+  self.behind = false
   local ok, more = move(runtime, wait_ms)
   while ok do
     ok, more = ask(self, runtime)

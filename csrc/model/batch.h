@@ -148,7 +148,7 @@ typedef struct duro_counter {
   duro_str name; // orchestration (or activity) name
   duro_str
       metric; // "started" "completed" "failed" "cancelled" "terminated" "activities" "timers" "events" "retried"
-      // "duration_ms" ...
+  // "duration_ms" ...
   int64_t minute_ms; // start of the minute for the rollup; 0 = no rollup: a level, not a flow
   int64_t delta;
 } duro_counter;

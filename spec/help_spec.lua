@@ -134,7 +134,7 @@ describe("help", function()
     for _, name in ipairs { "testing", "help", "show", "repl" } do check(name) end
     for name in pairs(require("duro.orchestration").methods) do check("ctx:" .. name) end
     table.sort(missing)
-    assert.equal("", table.concat(missing, " "), "to be added to lua/duro/manual.lua")
+    assert.equal("", table.concat(missing, " "), "to be added to lua/duro/manual/")
   end)
 
   it("knows of every name a signature, a sentence and what it gives", function()

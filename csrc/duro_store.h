@@ -174,117 +174,165 @@ typedef struct duro_post {
   int64_t now_ms;
 } duro_post;
 
+// --- The verbs: a type for each; below they are the slots of a table ---
+
+// must. Opens and migrates. A newer or unknown schema is `corrupt` naming both versions; a file that
+// is no database is `corrupt`; a path that cannot be opened is `storage`.
+typedef duro_code duro_verb_open(const duro_store_options *options, duro_store **out,
+                                 duro_error **err);
+typedef void duro_verb_close(duro_store *s); // must
+typedef duro_code duro_verb_marks(duro_store *s, duro_arena *arena, duro_store_marks *out,
+                                  duro_error **err); // must
+
+// must, writing. The owner's place: `acquire` takes it when it is free or expired or when `steal` is
+// set (the caller holds the kernel's lock), with epoch + 1; else `busy`, and *held says by whom.
+typedef duro_code duro_verb_acquire(duro_store *s, const duro_lease *wanted, bool steal,
+                                    int64_t now_ms, duro_arena *arena, duro_lease *held,
+                                    duro_error **err);
+typedef duro_code duro_verb_renew(duro_store *s, int64_t epoch, int64_t now_ms,
+                                  int64_t expires_at_ms,
+                                  duro_error **err); // `locked` when it is another's
+typedef duro_code duro_verb_release(duro_store *s, int64_t epoch, duro_error **err);
+typedef duro_code duro_verb_lease(duro_store *s, duro_arena *arena, duro_lease *out,
+                                  duro_error **err); // reading
+
+// must, writing. One transaction; durable when it returns (as far as the options ask).
+typedef duro_code duro_verb_commit(duro_store *s, const duro_batch *batch, duro_error **err);
+// must, writing. Moves at most `max_rows` journal rows after the watermark into `history`, brings
+// instances (event_count, turns, wake_at, waiting_on, updated_at) and waits up to date, and trims the
+// feed's prefix by its retention. *folded: rows moved; 0 = nothing was left.
+typedef duro_code duro_verb_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows,
+                                 size_t *folded, duro_error **err);
+// may, any thread: copies the log back into the main file.
+typedef duro_code duro_verb_checkpoint(duro_store *s, duro_error **err);
+
+// must, reading. The instance with its current execution's history and its waiting messages.
+typedef duro_code duro_verb_load(duro_store *s, int64_t key, duro_arena *arena, duro_loaded *out,
+                                 duro_error **err);
+// must, reading. Instances that are pending or running with wake_at_ms <= now_ms and
+// (wake_at_ms, key) above (after_wake_ms, after_key), in that order, at most `limit`; start with
+// (-1, 0). *next_ms: the earliest wake time beyond now_ms, or DURO_NEVER.
+// Only key, status, wake_at_ms, vm, name and version of the rows need be filled.
+typedef duro_code duro_verb_due(duro_store *s, int64_t now_ms, int64_t after_wake_ms,
+                                int64_t after_key, size_t limit, duro_arena *arena,
+                                duro_instance_rows *out, int64_t *next_ms, duro_error **err);
+// must, reading. Messages rows of one instance, in order.
+typedef duro_code duro_verb_messages(duro_store *s, int64_t key, duro_arena *arena,
+                                     duro_message_row **out, size_t *count, duro_error **err);
+
+// must, writing, any process.
+typedef duro_code duro_verb_post(duro_store *s, duro_post *post, duro_error **err);
+// must, reading. Unanswered requests with an id above `after`, in order.
+typedef duro_code duro_verb_requests(duro_store *s, int64_t after, size_t limit, duro_arena *arena,
+                                     duro_request_row **out, size_t *count, duro_error **err);
+// must. The answer to one request (absent answer: not yet); `forget` deletes answered ones.
+typedef duro_code duro_verb_answer(duro_store *s, int64_t request_id, duro_arena *arena,
+                                   duro_request_row *out, duro_error **err);
+typedef duro_code duro_verb_forget(duro_store *s, const int64_t *request_ids, size_t count,
+                                   duro_error **err);
+// must, reading. A number that differs after another connection wrote; cheap.
+typedef duro_code duro_verb_data_version(duro_store *s, int64_t *out, duro_error **err);
+
+// may, writing (NULL: task queues are `unsupported`). Each job goes to one holder, the oldest first;
+// one taken from a holder whose lease ended has `lost` counted up. When nothing is to be written it is
+// but a read, so that it may be called often.
+typedef duro_code duro_verb_claim_jobs(duro_store *s, const duro_claim *claim, duro_arena *arena,
+                                       duro_job_row **out, size_t *count, duro_error **err);
+// By id and holder; carries lease_until_ms, heartbeat and beat_at_ms (absent, 0: unchanged).
+typedef duro_code duro_verb_renew_jobs(duro_store *s, const duro_job_row *jobs, size_t count,
+                                       int64_t now_ms, duro_error **err);
+// Ends a claimed job: its result becomes a request of kind "job" for the owner; the job row goes.
+typedef duro_code duro_verb_finish_job(duro_store *s, const duro_job_row *job,
+                                       const duro_request_row *result, int64_t now_ms,
+                                       duro_error **err);
+// may (with the three above), reading. The rows of one instance (key not 0), or those with these ids;
+// what is not there is left out. In order of their ids.
+typedef duro_code duro_verb_jobs(duro_store *s, int64_t instance_key, const int64_t *ids,
+                                 size_t id_count, duro_arena *arena, duro_job_row **out,
+                                 size_t *count, duro_error **err);
+// The queue's; absent: of all task queues together (served_at_ms 0), without those of "".
+typedef duro_code duro_verb_queue_state(duro_store *s, duro_str queue, int64_t now_ms,
+                                        duro_queue_state *out, duro_error **err);
+
+// must, reading.
+typedef duro_code duro_verb_get(duro_store *s, duro_str id, duro_arena *arena,
+                                duro_instance_row *out,
+                                duro_error **err); // not_found
+typedef duro_code duro_verb_get_by_key(duro_store *s, int64_t key, duro_arena *arena,
+                                       duro_instance_row *out, duro_error **err);
+typedef duro_code duro_verb_list(duro_store *s, const duro_list_query *query, duro_arena *arena,
+                                 duro_instance_rows *out, duro_error **err);
+// may. How many match, counting at most `most`.
+typedef duro_code duro_verb_count(duro_store *s, const duro_filter *filter, int64_t most,
+                                  int64_t *out, duro_error **err);
+// Texts of one execution; `execution_id` 0 = the current one.
+typedef duro_code duro_verb_history(duro_store *s, int64_t key, int64_t execution_id,
+                                    duro_arena *arena, duro_texts *out, duro_error **err);
+typedef duro_code duro_verb_executions(duro_store *s, int64_t key, duro_arena *arena,
+                                       duro_execution_row **out, size_t *count,
+                                       duro_error **err); // past ones, ascending
+
+// may, reading. Rows of the journal with a seq above `since_seq`, in order: at most `limit`, and fewer
+// when their text grows large (but at least one, if there is one). So only an empty page is the end.
+// `expired` when some of them are no longer kept.
+typedef duro_code duro_verb_changes(duro_store *s, int64_t since_seq, size_t limit,
+                                    duro_arena *arena, duro_changes *out, duro_error **err);
+typedef duro_code duro_verb_counters(duro_store *s, int64_t from_ms, int64_t to_ms, bool by_minute,
+                                     duro_arena *arena, duro_counters *out, duro_error **err);
+typedef duro_code duro_verb_stats(duro_store *s, duro_store_stats *out, duro_error **err);
+typedef duro_code duro_verb_owner_figures(duro_store *s, duro_arena *arena, duro_str *json,
+                                          duro_error **err);
+// may (NULL: no audit log is kept; a batch then brings no entries). Entries with an id below `before`
+// (0 = all), the newest first.
+typedef duro_code duro_verb_audit(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
+                                  duro_audit_row **out, size_t *count, duro_error **err);
+// may, writing. Keeps the owner's figures (as in a batch) outside of one: for the watchdog.
+typedef duro_code duro_verb_note(duro_store *s, int64_t epoch, duro_str owner_figures,
+                                 duro_error **err);
+// may, writing. Deletes past executions (keep_last counts the current one; completed_before 0 = any).
+typedef duro_code duro_verb_prune(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
+                                  int64_t completed_before_ms, int64_t *executions, int64_t *events,
+                                  duro_error **err);
+
 typedef struct duro_store_ops {
   int version;      // DURO_STORE_VERSION
   const char *type; // "sqlite", "memory"
-
-  // must. Opens and migrates. A newer or unknown schema is `corrupt` naming both versions; a file that
-  // is no database is `corrupt`; a path that cannot be opened is `storage`.
-  duro_code (*open)(const duro_store_options *options, duro_store **out, duro_error **err);
-  void (*close)(duro_store *s); // must
-  duro_code (*marks)(duro_store *s, duro_arena *arena, duro_store_marks *out,
-                     duro_error **err); // must
-
-  // must, writing. The owner's place: `acquire` takes it when it is free or expired or when `steal` is
-  // set (the caller holds the kernel's lock), with epoch + 1; else `busy`, and *held says by whom.
-  duro_code (*acquire)(duro_store *s, const duro_lease *wanted, bool steal, int64_t now_ms,
-                       duro_arena *arena, duro_lease *held, duro_error **err);
-  duro_code (*renew)(duro_store *s, int64_t epoch, int64_t now_ms, int64_t expires_at_ms,
-                     duro_error **err); // `locked` when it is another's
-  duro_code (*release)(duro_store *s, int64_t epoch, duro_error **err);
-  duro_code (*lease)(duro_store *s, duro_arena *arena, duro_lease *out,
-                     duro_error **err); // reading
-
-  // must, writing. One transaction; durable when it returns (as far as the options ask).
-  duro_code (*commit)(duro_store *s, const duro_batch *batch, duro_error **err);
-  // must, writing. Moves at most `max_rows` journal rows after the watermark into `history`, brings
-  // instances (event_count, turns, wake_at, waiting_on, updated_at) and waits up to date, and trims the
-  // feed's prefix by its retention. *folded: rows moved; 0 = nothing was left.
-  duro_code (*fold)(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows, size_t *folded,
-                    duro_error **err);
-  // may, any thread: copies the log back into the main file.
-  duro_code (*checkpoint)(duro_store *s, duro_error **err);
-
-  // must, reading. The instance with its current execution's history and its waiting messages.
-  duro_code (*load)(duro_store *s, int64_t key, duro_arena *arena, duro_loaded *out,
-                    duro_error **err);
-  // must, reading. Instances that are pending or running with wake_at_ms <= now_ms and
-  // (wake_at_ms, key) above (after_wake_ms, after_key), in that order, at most `limit`; start with
-  // (-1, 0). *next_ms: the earliest wake time beyond now_ms, or DURO_NEVER.
-  // Only key, status, wake_at_ms, vm, name and version of the rows need be filled.
-  duro_code (*due)(duro_store *s, int64_t now_ms, int64_t after_wake_ms, int64_t after_key,
-                   size_t limit, duro_arena *arena, duro_instance_rows *out, int64_t *next_ms,
-                   duro_error **err);
-  // must, reading. Messages rows of one instance, in order.
-  duro_code (*messages)(duro_store *s, int64_t key, duro_arena *arena, duro_message_row **out,
-                        size_t *count, duro_error **err);
-
-  // must, writing, any process.
-  duro_code (*post)(duro_store *s, duro_post *post, duro_error **err);
-  // must, reading. Unanswered requests with an id above `after`, in order.
-  duro_code (*requests)(duro_store *s, int64_t after, size_t limit, duro_arena *arena,
-                        duro_request_row **out, size_t *count, duro_error **err);
-  // must. The answer to one request (absent answer: not yet); `forget` deletes answered ones.
-  duro_code (*answer)(duro_store *s, int64_t request_id, duro_arena *arena, duro_request_row *out,
-                      duro_error **err);
-  duro_code (*forget)(duro_store *s, const int64_t *request_ids, size_t count, duro_error **err);
-  // must, reading. A number that differs after another connection wrote; cheap.
-  duro_code (*data_version)(duro_store *s, int64_t *out, duro_error **err);
-
-  // may, writing (NULL: task queues are `unsupported`). Each job goes to one holder, the oldest first;
-  // one taken from a holder whose lease ended has `lost` counted up. When nothing is to be written it is
-  // but a read, so that it may be called often.
-  duro_code (*claim_jobs)(duro_store *s, const duro_claim *claim, duro_arena *arena,
-                          duro_job_row **out, size_t *count, duro_error **err);
-  // By id and holder; carries lease_until_ms, heartbeat and beat_at_ms (absent, 0: unchanged).
-  duro_code (*renew_jobs)(duro_store *s, const duro_job_row *jobs, size_t count, int64_t now_ms,
-                          duro_error **err);
-  // Ends a claimed job: its result becomes a request of kind "job" for the owner; the job row goes.
-  duro_code (*finish_job)(duro_store *s, const duro_job_row *job, const duro_request_row *result,
-                          int64_t now_ms, duro_error **err);
-  // may (with the three above), reading. The rows of one instance (key not 0), or those with these ids;
-  // what is not there is left out. In order of their ids.
-  duro_code (*jobs)(duro_store *s, int64_t instance_key, const int64_t *ids, size_t id_count,
-                    duro_arena *arena, duro_job_row **out, size_t *count, duro_error **err);
-  // The queue's; absent: of all task queues together (served_at_ms 0), without those of "".
-  duro_code (*queue_state)(duro_store *s, duro_str queue, int64_t now_ms, duro_queue_state *out,
-                           duro_error **err);
-
-  // must, reading.
-  duro_code (*get)(duro_store *s, duro_str id, duro_arena *arena, duro_instance_row *out,
-                   duro_error **err); // not_found
-  duro_code (*get_by_key)(duro_store *s, int64_t key, duro_arena *arena, duro_instance_row *out,
-                          duro_error **err);
-  duro_code (*list)(duro_store *s, const duro_list_query *query, duro_arena *arena,
-                    duro_instance_rows *out, duro_error **err);
-  // may. How many match, counting at most `most`.
-  duro_code (*count)(duro_store *s, const duro_filter *filter, int64_t most, int64_t *out,
-                     duro_error **err);
-  // Texts of one execution; `execution_id` 0 = the current one.
-  duro_code (*history)(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
-                       duro_texts *out, duro_error **err);
-  duro_code (*executions)(duro_store *s, int64_t key, duro_arena *arena, duro_execution_row **out,
-                          size_t *count, duro_error **err); // past ones, ascending
-
-  // may, reading. Rows of the journal with a seq above `since_seq`, in order: at most `limit`, and fewer
-  // when their text grows large (but at least one, if there is one). So only an empty page is the end.
-  // `expired` when some of them are no longer kept.
-  duro_code (*changes)(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
-                       duro_changes *out, duro_error **err);
-  duro_code (*counters)(duro_store *s, int64_t from_ms, int64_t to_ms, bool by_minute,
-                        duro_arena *arena, duro_counters *out, duro_error **err);
-  duro_code (*stats)(duro_store *s, duro_store_stats *out, duro_error **err);
-  duro_code (*owner_figures)(duro_store *s, duro_arena *arena, duro_str *json, duro_error **err);
-  // may (NULL: no audit log is kept; a batch then brings no entries). Entries with an id below `before`
-  // (0 = all), the newest first.
-  duro_code (*audit)(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
-                     duro_audit_row **out, size_t *count, duro_error **err);
-  // may, writing. Keeps the owner's figures (as in a batch) outside of one: for the watchdog.
-  duro_code (*note)(duro_store *s, int64_t epoch, duro_str owner_figures, duro_error **err);
-  // may, writing. Deletes past executions (keep_last counts the current one; completed_before 0 = any).
-  duro_code (*prune)(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                     int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                     duro_error **err);
+  duro_verb_open *open;
+  duro_verb_close *close;
+  duro_verb_marks *marks;
+  duro_verb_acquire *acquire;
+  duro_verb_renew *renew;
+  duro_verb_release *release;
+  duro_verb_lease *lease;
+  duro_verb_commit *commit;
+  duro_verb_fold *fold;
+  duro_verb_checkpoint *checkpoint;
+  duro_verb_load *load;
+  duro_verb_due *due;
+  duro_verb_messages *messages;
+  duro_verb_post *post;
+  duro_verb_requests *requests;
+  duro_verb_answer *answer;
+  duro_verb_forget *forget;
+  duro_verb_data_version *data_version;
+  duro_verb_claim_jobs *claim_jobs;
+  duro_verb_renew_jobs *renew_jobs;
+  duro_verb_finish_job *finish_job;
+  duro_verb_jobs *jobs;
+  duro_verb_queue_state *queue_state;
+  duro_verb_get *get;
+  duro_verb_get_by_key *get_by_key;
+  duro_verb_list *list;
+  duro_verb_count *count;
+  duro_verb_history *history;
+  duro_verb_executions *executions;
+  duro_verb_changes *changes;
+  duro_verb_counters *counters;
+  duro_verb_stats *stats;
+  duro_verb_owner_figures *owner_figures;
+  duro_verb_audit *audit;
+  duro_verb_note *note;
+  duro_verb_prune *prune;
 } duro_store_ops;
 
 extern const duro_store_ops duro_store_sqlite;

@@ -49,61 +49,38 @@ struct duro_store {
 };
 
 // --- commit.c ---
-duro_code duro__memory_commit(duro_store *s, const duro_batch *batch, duro_error **err);
-duro_code duro__memory_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows,
-                            size_t *folded, duro_error **err);
-duro_code duro__memory_prune(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                             int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                             duro_error **err);
+duro_verb_commit duro__memory_commit;
+duro_verb_fold duro__memory_fold;
+duro_verb_prune duro__memory_prune;
 // Inserts an instance and its id. Errors: already_exists. In a transaction.
 duro_code duro__memory_insert(duro_store *s, const duro_instance_row *row, duro_error **err);
 
 // --- read.c ---
-duro_code duro__memory_load(duro_store *s, int64_t key, duro_arena *arena, duro_loaded *out,
-                            duro_error **err);
-duro_code duro__memory_due(duro_store *s, int64_t now_ms, int64_t after_wake_ms, int64_t after_key,
-                           size_t limit, duro_arena *arena, duro_instance_rows *out,
-                           int64_t *next_ms, duro_error **err);
-duro_code duro__memory_messages(duro_store *s, int64_t key, duro_arena *arena,
-                                duro_message_row **out, size_t *count, duro_error **err);
-duro_code duro__memory_get(duro_store *s, duro_str id, duro_arena *arena, duro_instance_row *out,
-                           duro_error **err);
-duro_code duro__memory_get_by_key(duro_store *s, int64_t key, duro_arena *arena,
-                                  duro_instance_row *out, duro_error **err);
-duro_code duro__memory_history(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
-                               duro_texts *out, duro_error **err);
-duro_code duro__memory_executions(duro_store *s, int64_t key, duro_arena *arena,
-                                  duro_execution_row **out, size_t *count, duro_error **err);
-duro_code duro__memory_changes(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
-                               duro_changes *out, duro_error **err);
+duro_verb_load duro__memory_load;
+duro_verb_due duro__memory_due;
+duro_verb_messages duro__memory_messages;
+duro_verb_get duro__memory_get;
+duro_verb_get_by_key duro__memory_get_by_key;
+duro_verb_history duro__memory_history;
+duro_verb_executions duro__memory_executions;
+duro_verb_changes duro__memory_changes;
 
-duro_code duro__memory_audit(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
-                             duro_audit_row **out, size_t *count, duro_error **err);
+duro_verb_audit duro__memory_audit;
 
 // --- list.c ---
-duro_code duro__memory_list(duro_store *s, const duro_list_query *query, duro_arena *arena,
-                            duro_instance_rows *out, duro_error **err);
+duro_verb_list duro__memory_list;
 
 // --- queue.c ---
-duro_code duro__memory_post(duro_store *s, duro_post *post, duro_error **err);
-duro_code duro__memory_requests(duro_store *s, int64_t after, size_t limit, duro_arena *arena,
-                                duro_request_row **out, size_t *count, duro_error **err);
-duro_code duro__memory_answer(duro_store *s, int64_t request_id, duro_arena *arena,
-                              duro_request_row *out, duro_error **err);
-duro_code duro__memory_forget(duro_store *s, const int64_t *request_ids, size_t count,
-                              duro_error **err);
-duro_code duro__memory_data_version(duro_store *s, int64_t *out, duro_error **err);
-duro_code duro__memory_claim_jobs(duro_store *s, const duro_claim *k, duro_arena *arena,
-                                  duro_job_row **out, size_t *count, duro_error **err);
-duro_code duro__memory_renew_jobs(duro_store *s, const duro_job_row *jobs, size_t count,
-                                  int64_t now_ms, duro_error **err);
-duro_code duro__memory_finish_job(duro_store *s, const duro_job_row *job,
-                                  const duro_request_row *result, int64_t now_ms, duro_error **err);
-duro_code duro__memory_jobs(duro_store *s, int64_t instance_key, const int64_t *ids,
-                            size_t id_count, duro_arena *arena, duro_job_row **out, size_t *count,
-                            duro_error **err);
-duro_code duro__memory_queue_state(duro_store *s, duro_str queue, int64_t now_ms,
-                                   duro_queue_state *out, duro_error **err);
+duro_verb_post duro__memory_post;
+duro_verb_requests duro__memory_requests;
+duro_verb_answer duro__memory_answer;
+duro_verb_forget duro__memory_forget;
+duro_verb_data_version duro__memory_data_version;
+duro_verb_claim_jobs duro__memory_claim_jobs;
+duro_verb_renew_jobs duro__memory_renew_jobs;
+duro_verb_finish_job duro__memory_finish_job;
+duro_verb_jobs duro__memory_jobs;
+duro_verb_queue_state duro__memory_queue_state;
 
 // --- Shared by all (memory.c) ---
 void duro__memory_lock(duro_store *s);

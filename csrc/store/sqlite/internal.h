@@ -205,8 +205,8 @@ duro_code duro__sqlite_write_end(duro_store *s, duro__sqlite_conn *c, duro_code 
 duro_code duro__sqlite_read_begin(duro_store *s, const char *verb, bool snapshot,
                                   duro__sqlite_conn **out, duro_error **err);
 void duro__sqlite_read_end(duro_store *s, duro__sqlite_conn *c);
-duro_code duro__sqlite_checkpoint(duro_store *s, duro_error **err);
-duro_code duro__sqlite_data_version(duro_store *s, int64_t *out, duro_error **err);
+duro_verb_checkpoint duro__sqlite_checkpoint;
+duro_verb_data_version duro__sqlite_data_version;
 
 // --- migrate.c ---
 // Checks whose file it is, and brings its schema up to the last of `list`. A client changes
@@ -245,23 +245,19 @@ duro_code duro__sqlite_remove_attributes(duro_store *s, duro__sqlite_conn *c, in
                                          duro_str attributes, duro_error **err);
 
 // --- commit.c, fold.c, feed.c, purge.c ---
-duro_code duro__sqlite_commit(duro_store *s, const duro_batch *batch, duro_error **err);
-duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t max_rows,
-                            size_t *folded, duro_error **err);
+duro_verb_commit duro__sqlite_commit;
+duro_verb_fold duro__sqlite_fold;
 // Deletes the front of the feed that is older or more than what is kept; rows up to `folded_seq`
 // only, and at most `max_seqs` seqs.
 duro_code duro__sqlite_trim_feed(duro_store *s, duro__sqlite_conn *c, int64_t now_ms,
                                  int64_t folded_seq, int64_t journal_bytes, size_t max_seqs,
                                  duro_error **err);
-duro_code duro__sqlite_changes(duro_store *s, int64_t since_seq, size_t limit, duro_arena *arena,
-                               duro_changes *out, duro_error **err);
+duro_verb_changes duro__sqlite_changes;
 // Within a transaction: the instance and everything it owns. *events: how many of its history went;
 // *existed: whether there was one.
 duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int64_t key,
                                        bool *existed, int64_t *events, duro_error **err);
-duro_code duro__sqlite_prune(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                             int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                             duro_error **err);
+duro_verb_prune duro__sqlite_prune;
 
 // --- tail.c ---
 void duro__sqlite_tail_init(duro__sqlite_tail *t);
@@ -278,84 +274,61 @@ bool duro__sqlite_tail_may_have(duro__sqlite_tail *t, uint64_t generation, int64
                                 int64_t *epoch);
 
 // --- load.c ---
-duro_code duro__sqlite_load(duro_store *s, int64_t key, duro_arena *arena, duro_loaded *out,
-                            duro_error **err);
-duro_code duro__sqlite_due(duro_store *s, int64_t now_ms, int64_t after_wake_ms, int64_t after_key,
-                           size_t limit, duro_arena *arena, duro_instance_rows *out,
-                           int64_t *next_ms, duro_error **err);
-duro_code duro__sqlite_messages(duro_store *s, int64_t key, duro_arena *arena,
-                                duro_message_row **out, size_t *count, duro_error **err);
-duro_code duro__sqlite_get(duro_store *s, duro_str id, duro_arena *arena, duro_instance_row *out,
-                           duro_error **err);
-duro_code duro__sqlite_get_by_key(duro_store *s, int64_t key, duro_arena *arena,
-                                  duro_instance_row *out, duro_error **err);
-duro_code duro__sqlite_history(duro_store *s, int64_t key, int64_t execution_id, duro_arena *arena,
-                               duro_texts *out, duro_error **err);
+duro_verb_load duro__sqlite_load;
+duro_verb_due duro__sqlite_due;
+duro_verb_messages duro__sqlite_messages;
+duro_verb_get duro__sqlite_get;
+duro_verb_get_by_key duro__sqlite_get_by_key;
+duro_verb_history duro__sqlite_history;
+duro_code duro__sqlite_current_execution(duro__sqlite_conn *c, int64_t key, int64_t *current,
+                                         duro_error **err);
 // An execution that is neither current nor listed as a past one was pruned; rows of it may still
 // lie in the journal.
 duro_code duro__sqlite_still_kept(duro__sqlite_conn *c, int64_t key, int64_t execution_id,
                                   int64_t current, bool *kept, duro_error **err);
-duro_code duro__sqlite_executions(duro_store *s, int64_t key, duro_arena *arena,
-                                  duro_execution_row **out, size_t *count, duro_error **err);
+duro_verb_executions duro__sqlite_executions;
 // A growing array in an arena: room for one more item, which is zeroed; NULL when memory is out.
 void *duro__sqlite_grow(duro_arena *arena, void *items, size_t count, size_t *capacity,
                         size_t item_size);
 
 // --- list.c, list_sql.c ---
-duro_code duro__sqlite_count(duro_store *s, const duro_filter *filter, int64_t most, int64_t *out,
-                             duro_error **err);
-duro_code duro__sqlite_list(duro_store *s, const duro_list_query *query, duro_arena *arena,
-                            duro_instance_rows *out, duro_error **err);
+duro_verb_count duro__sqlite_count;
+duro_verb_list duro__sqlite_list;
 
 // --- lease.c, requests.c, jobs.c, figures.c, audit.c ---
-duro_code duro__sqlite_marks(duro_store *s, duro_arena *arena, duro_store_marks *out,
-                             duro_error **err);
-duro_code duro__sqlite_acquire(duro_store *s, const duro_lease *wanted, bool steal, int64_t now_ms,
-                               duro_arena *arena, duro_lease *held, duro_error **err);
-duro_code duro__sqlite_renew(duro_store *s, int64_t epoch, int64_t now_ms, int64_t expires_at_ms,
-                             duro_error **err);
-duro_code duro__sqlite_release(duro_store *s, int64_t epoch, duro_error **err);
-duro_code duro__sqlite_lease(duro_store *s, duro_arena *arena, duro_lease *out, duro_error **err);
+duro_verb_marks duro__sqlite_marks;
+duro_verb_acquire duro__sqlite_acquire;
+duro_verb_renew duro__sqlite_renew;
+duro_verb_release duro__sqlite_release;
+duro_verb_lease duro__sqlite_lease;
 // Within a transaction: `locked` when the lease is not of this epoch.
 duro_code duro__sqlite_check_epoch(duro_store *s, duro__sqlite_conn *c, int64_t epoch,
                                    duro_error **err);
 duro_code duro__sqlite_lost(duro_store *s, const duro__sqlite_conn *c, int64_t found, int64_t epoch,
                             duro_error **err);
-duro_code duro__sqlite_post(duro_store *s, duro_post *post, duro_error **err);
-duro_code duro__sqlite_requests(duro_store *s, int64_t after, size_t limit, duro_arena *arena,
-                                duro_request_row **out, size_t *count, duro_error **err);
-duro_code duro__sqlite_answer(duro_store *s, int64_t request_id, duro_arena *arena,
-                              duro_request_row *out, duro_error **err);
-duro_code duro__sqlite_forget(duro_store *s, const int64_t *request_ids, size_t count,
-                              duro_error **err);
+duro_verb_post duro__sqlite_post;
+duro_verb_requests duro__sqlite_requests;
+duro_verb_answer duro__sqlite_answer;
+duro_verb_forget duro__sqlite_forget;
 duro_code duro__sqlite_insert_request(duro__sqlite_conn *c, const duro_request_row *row,
                                       int64_t instance_key, int64_t *id, duro_error **err);
 void duro__sqlite_count_own_post(duro_store *s); // so that data_version tells of it
 duro_code duro__sqlite_insert_job(duro__sqlite_conn *c, const duro_job_row *row, duro_error **err);
-duro_code duro__sqlite_claim_jobs(duro_store *s, const duro_claim *k, duro_arena *arena,
-                                  duro_job_row **out, size_t *count, duro_error **err);
-duro_code duro__sqlite_renew_jobs(duro_store *s, const duro_job_row *jobs, size_t count,
-                                  int64_t now_ms, duro_error **err);
-duro_code duro__sqlite_finish_job(duro_store *s, const duro_job_row *job,
-                                  const duro_request_row *result, int64_t now_ms, duro_error **err);
-duro_code duro__sqlite_jobs(duro_store *s, int64_t instance_key, const int64_t *ids,
-                            size_t id_count, duro_arena *arena, duro_job_row **out, size_t *count,
-                            duro_error **err);
-duro_code duro__sqlite_queue_state(duro_store *s, duro_str queue, int64_t now_ms,
-                                   duro_queue_state *out, duro_error **err);
+duro_verb_claim_jobs duro__sqlite_claim_jobs;
+duro_verb_renew_jobs duro__sqlite_renew_jobs;
+duro_verb_finish_job duro__sqlite_finish_job;
+duro_verb_jobs duro__sqlite_jobs;
+duro_verb_queue_state duro__sqlite_queue_state;
 duro_code duro__sqlite_add_counters(duro__sqlite_conn *c, const duro_counter *counters,
                                     size_t count, duro_error **err);
 duro_code duro__sqlite_write_figures(duro__sqlite_conn *c, duro_str json, duro_error **err);
 duro_code duro__sqlite_trim_figures(duro_store *s, duro__sqlite_conn *c, int64_t now_ms,
                                     duro_error **err);
-duro_code duro__sqlite_counters(duro_store *s, int64_t from_ms, int64_t to_ms, bool by_minute,
-                                duro_arena *arena, duro_counters *out, duro_error **err);
-duro_code duro__sqlite_stats(duro_store *s, duro_store_stats *out, duro_error **err);
-duro_code duro__sqlite_owner_figures(duro_store *s, duro_arena *arena, duro_str *json,
-                                     duro_error **err);
+duro_verb_counters duro__sqlite_counters;
+duro_verb_stats duro__sqlite_stats;
+duro_verb_owner_figures duro__sqlite_owner_figures;
 duro_code duro__sqlite_write_audit(duro__sqlite_conn *c, const duro_batch *batch, duro_error **err);
-duro_code duro__sqlite_audit(duro_store *s, int64_t before, size_t limit, duro_arena *arena,
-                             duro_audit_row **out, size_t *count, duro_error **err);
-duro_code duro__sqlite_note(duro_store *s, int64_t epoch, duro_str owner_figures, duro_error **err);
+duro_verb_audit duro__sqlite_audit;
+duro_verb_note duro__sqlite_note;
 
 #endif

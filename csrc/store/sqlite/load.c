@@ -133,8 +133,8 @@ duro_code duro__sqlite_still_kept(duro__sqlite_conn *c, int64_t key, int64_t exe
   return duro__sqlite_take_ints(&st, &one, 1, kept, err);
 }
 
-static duro_code read_current_execution(duro__sqlite_conn *c, int64_t key, int64_t *current,
-                                        duro_error **err) {
+duro_code duro__sqlite_current_execution(duro__sqlite_conn *c, int64_t key, int64_t *current,
+                                         duro_error **err) {
   bool found;
   statement st = use(c, Q_read_current_execution);
   put_int(&st, key);
@@ -152,7 +152,7 @@ duro_code duro__sqlite_history(duro_store *s, int64_t key, int64_t execution_id,
   if (code != DURO_OK) return code;
   int64_t current;
   bool kept = false;
-  code = read_current_execution(c, key, &current, err);
+  code = duro__sqlite_current_execution(c, key, &current, err);
   if (code == DURO_OK) {
     if (execution_id == 0) execution_id = current;
     code = duro__sqlite_still_kept(c, key, execution_id, current, &kept, err);

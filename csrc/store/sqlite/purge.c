@@ -45,22 +45,12 @@ typedef struct pruned {
   int64_t folded_events; // of these, how many were in history
 } pruned;
 
-static duro_code read_current(duro__sqlite_conn *c, int64_t key, int64_t *current,
-                              duro_error **err) {
-  bool found;
-  statement st = use(c, Q_read_current_execution);
-  put_int(&st, key);
-  duro_code code = duro__sqlite_take_ints(&st, current, 1, &found, err);
-  if (code != DURO_OK || found) return code;
-  return duro_fail(err, DURO_NOT_FOUND, "prune: no instance has the key %lld", (long long)key);
-}
-
 // Ids of executions count up from 1 and only the oldest are ever pruned, so the `keep_last` newest,
 // the current one among them, are those above `current - keep_last`.
 static duro_code choose(duro_store *s, duro__sqlite_conn *c, int64_t key, int64_t keep_last,
                         int64_t completed_before_ms, pruned *chosen, duro_error **err) {
   int64_t current;
-  duro_code code = read_current(c, key, &current, err);
+  duro_code code = duro__sqlite_current_execution(c, key, &current, err);
   if (code != DURO_OK) return code;
   statement st = use(c, Q_read_executions_to_prune);
   put_int(&st, key);

@@ -1,4 +1,4 @@
-// activity: the ctx of an activity (API.md 5). Its facts are read from the job when asked for; ctx:async
+// activity: the ctx of an activity. Its facts are read from the job when asked for; ctx:async
 // and ctx:defer put them aside, since then the ctx is used after the job may be gone.
 #include "binding/jobs.h"
 
@@ -24,10 +24,7 @@ static duro__attempt *check_attempt(lua_State *L, const char *what) {
 
 enum { INSTANCE_ID = 1, NAME, ACTIVITY_ID, ATTEMPT, HEARTBEAT_DETAILS, RUNTIME };
 
-static const struct {
-  const char *name;
-  int fact;
-} facts[] = {
+static const duro__fact facts[] = {
     {"instance_id", INSTANCE_ID},
     {"name", NAME},
     {"activity_id", ACTIVITY_ID},
@@ -265,21 +262,10 @@ void duro__activity_init(lua_State *L, duro__host *h) {
   duro__host_functions(L, h, functions);
   int ops = lua_gettop(L);
   h->actx_mt = duro__host_metatable(L, "duro.activity.ctx", &h->actx_mt_ref);
-  lua_pushlightuserdata(L, h);
   lua_newtable(L);
   duro__host_functions(L, h, methods);
   lua_pushvalue(L, -1);
   lua_setfield(L, ops, "activity_methods");
-  lua_newtable(L);
-  for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-    lua_pushinteger(L, facts[i].fact);
-    lua_setfield(L, -2, facts[i].name);
-  }
-  lua_pushcclosure(L, ctx_index, 3);
-  lua_setfield(L, -2, "__index");
   const luaL_Reg meta[] = {{"__newindex", ctx_newindex}, {NULL, NULL}};
-  duro__host_functions(L, h, meta);
-  lua_pushliteral(L, "duro.activity.ctx");
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
+  duro__host_ctx(L, h, "duro.activity.ctx", ctx_index, facts, sizeof facts / sizeof *facts, meta);
 }

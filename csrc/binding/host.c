@@ -23,6 +23,23 @@ const void *duro__host_metatable(lua_State *L, const char *name, int *ref) {
   return lua_topointer(L, -1);
 }
 
+void duro__host_ctx(lua_State *L, duro__host *h, const char *name, lua_CFunction index,
+                    const duro__fact *facts, size_t fact_count, const luaL_Reg *meta) {
+  lua_pushlightuserdata(L, h);
+  lua_insert(L, -2);
+  lua_newtable(L);
+  for (size_t i = 0; i < fact_count; i++) {
+    lua_pushinteger(L, facts[i].fact);
+    lua_setfield(L, -2, facts[i].name);
+  }
+  lua_pushcclosure(L, index, 3);
+  lua_setfield(L, -2, "__index");
+  duro__host_functions(L, h, meta);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__metatable");
+  lua_pop(L, 1);
+}
+
 bool duro__host_is_own(const duro__host *h, const lua_Debug *ar) {
   size_t n = strlen(h->own_source);
   return n > 0 && strncmp(ar->source, h->own_source, n) == 0;

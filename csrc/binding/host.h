@@ -52,7 +52,7 @@ typedef struct duro__host {
   duro_buf scratch, text, keys;
 
 #if DURO_LUAJIT
-  // OpenResty: the request that a coroutine belongs to (HOSTS.md 4). NULL elsewhere.
+  // OpenResty: the request that a coroutine belongs to. NULL elsewhere.
   void *(*get_exdata)(lua_State *L);
   void (*set_exdata)(lua_State *L, void *data);
 #endif
@@ -68,6 +68,16 @@ void duro__host_functions(lua_State *L, duro__host *h, const luaL_Reg *functions
 int duro__host_keep(lua_State *L, lua_CFunction function);
 // Makes a metatable, pushes it, and keeps a reference.
 const void *duro__host_metatable(lua_State *L, const char *name, int *ref);
+
+// A field of a ctx that is read when it is asked for; no fact is 0.
+typedef struct duro__fact {
+  const char *name;
+  int fact;
+} duro__fact;
+// Completes the metatable of a ctx, which is below the table of its methods, and takes both off the
+// stack. __index gets as upvalues the host, the methods, and the facts by name.
+void duro__host_ctx(lua_State *L, duro__host *h, const char *name, lua_CFunction index,
+                    const duro__fact *facts, size_t fact_count, const luaL_Reg *meta);
 
 // Pushes what a reference stands for.
 static inline void duro__host_push(lua_State *L, int ref) {

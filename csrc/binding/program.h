@@ -6,7 +6,7 @@
 // which makes its waiters ready, and ready fibers run in that order until none is left. So what runs
 // when depends on the order of completions alone.
 //
-// Waiting is `return lua_yield(L, 0)` in tail position (HOSTS.md 4 and 8), after the fiber's state was
+// Waiting is `return lua_yield(L, 0)` in tail position, after the fiber's state was
 // set to BLOCKED; a yield that finds it otherwise came from somebody else. Results are decoded by a
 // second call (take), inside the coroutine, so that the core's callbacks need no protected call.
 //

@@ -36,10 +36,7 @@ static duro_str check_string(lua_State *L, duro__program *p, int index, const ch
 
 enum { INSTANCE_ID = 1, EXECUTION_ID, NAME, VERSION, PARENT, REPLAYING, LENGTH, STATUS, KV };
 
-static const struct {
-  const char *name;
-  int fact;
-} facts[] = {
+static const duro__fact facts[] = {
     {"instance_id", INSTANCE_ID}, {"execution_id", EXECUTION_ID}, {"name", NAME},
     {"version", VERSION},         {"parent_instance", PARENT},    {"is_replaying", REPLAYING},
     {"history_length", LENGTH},   {"custom_status", STATUS},      {"kv", KV},
@@ -345,7 +342,6 @@ void duro__state_init(lua_State *L, duro__host *h) {
   duro__host_functions(L, h, functions);
   int ops = lua_gettop(L);
   h->ctx_mt = duro__host_metatable(L, "duro.ctx", &h->ctx_mt_ref);
-  lua_pushlightuserdata(L, h);
   lua_newtable(L);
   duro__host_functions(L, h, methods);
   lua_pushlightuserdata(L, h);
@@ -355,19 +351,9 @@ void duro__state_init(lua_State *L, duro__host *h) {
   lua_setfield(L, -2, "kv_pairs");
   lua_pushvalue(L, -1);
   lua_setfield(L, ops, "orchestration_methods");
-  lua_newtable(L);
-  for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-    lua_pushinteger(L, facts[i].fact);
-    lua_setfield(L, -2, facts[i].name);
-  }
-  lua_pushcclosure(L, ctx_index, 3);
-  lua_setfield(L, -2, "__index");
   const luaL_Reg meta[] = {
       {"__newindex", ctx_newindex}, {"__tostring", ctx_tostring}, {NULL, NULL}};
-  duro__host_functions(L, h, meta);
-  lua_pushliteral(L, "duro.ctx");
-  lua_setfield(L, -2, "__metatable");
-  lua_pop(L, 1);
+  duro__host_ctx(L, h, "duro.ctx", ctx_index, facts, sizeof facts / sizeof *facts, meta);
 
   lua_newuserdata(L, 1);
   lua_newtable(L);

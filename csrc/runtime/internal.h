@@ -230,7 +230,8 @@ typedef struct duro__watch {
   int64_t epoch;
   char instance_id[DURO_MAX_DERIVED_ID_BYTES + 1];
   atomic_bool noted;
-  duro_buf figures; // those that other processes see now (figures.c): a note carries them along
+  atomic_bool again; // the note could not be stored
+  duro_buf figures;  // those that other processes see now (figures.c): a note carries them along
 } duro__watch;
 
 struct duro_runtime {

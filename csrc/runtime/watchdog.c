@@ -15,12 +15,15 @@
 
 // --- The note ---
 
+// On the store thread. A fault passes, and the turn may still be stuck: it is told again. A store without
+// `note` never takes one.
 static void note_run(duro_runtime *rt, duro__command *c) {
   duro_str figures = {c->subject, (size_t)c->number2};
   c->code = duro__store_note(rt->store, c->number, figures, &c->error);
+  if (c->code && c->code != DURO_UNSUPPORTED && c->code != DURO_LOCKED) rt->watch.again = true;
 }
 
-// A store without `note`, or a fault: the note is a help, not a duty.
+// What is not told in the end: the note is a help, not a duty.
 static void note_done(duro_runtime *rt, duro__command *c) {
   (void)rt;
   free(c->subject);
@@ -66,9 +69,10 @@ static void push_stuck(duro_runtime *rt, const duro__watch *w, uint64_t started_
 
 static void look(duro_runtime *rt, duro__watch *w) {
   uint64_t started_ns = w->turn_started_ns;
-  if (!started_ns || w->noted) return;
+  if (!started_ns || (w->noted && !w->again)) return;
   if (duro_clock_monotonic_ns() - started_ns < LIMIT_NS) return;
   w->noted = true;
+  w->again = false;
   push_stuck(rt, w, started_ns);
 }
 

@@ -112,10 +112,16 @@ function Scene:start(script, options)
 end
 
 
+--- The lines of the rules that acted on the last child.
+function Scene:acted()
+  return lines_of(self.dir .. "/acted")
+end
+
+
 --- Runs a child to its end: {lines=, exit=, killed=, acted= lines of the rules that acted}.
 function Scene:run(script, options)
   local run = self:start(script, options):finish()
-  run.acted = lines_of(self.dir .. "/acted")
+  run.acted = self:acted()
   return run
 end
 

@@ -19,7 +19,7 @@
 //                    first    which of the calls that match, from 1; "3-5" a range, "3-" from there on
 //   DURO_FAULT_WHEN  a file: calls are counted and rules apply only while it exists; default: always
 //   DURO_FAULT_LOG   a file that gets a line whenever a rule acts
-//   DURO_FAULT_LEAP  a file: once it exists the monotonic clock is 20 s ahead
+//   DURO_FAULT_LEAP  a file: once it exists the monotonic clock is 20 s ahead, and waits end as if it were
 // To add an action or a call: its word in the table below, its case in `act`, or its wrapper.
 #include <dlfcn.h>
 #include <errno.h>
@@ -315,4 +315,19 @@ int clock_gettime(clockid_t clock, struct timespec *out) {
   if (!leapt) leapt = syscall(SYS_access, leap_path, F_OK) == 0;
   if (leapt) out->tv_sec += LEAP_SECONDS;
   return rc;
+}
+
+// The kernel knows nothing of the leap: a wait whose end was reckoned in leapt time would last 20 s longer.
+int pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+                           const struct timespec *until) {
+  static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+  if (!real) *(void **)&real = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
+  if (!real) *(void **)&real = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+  struct timespec now, end = *until;
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+  // No wait is so long; a wait by the other clock ends decades from here.
+  bool reckoned = leap_path && end.tv_sec > now.tv_sec + LEAP_SECONDS - 5 &&
+                  end.tv_sec < now.tv_sec + 2 * LEAP_SECONDS;
+  if (reckoned) end.tv_sec -= LEAP_SECONDS;
+  return real(cond, mutex, &end);
 }

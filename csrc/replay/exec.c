@@ -150,10 +150,8 @@ duro_code duro__exec_set_heartbeat(duro__exec *x, int64_t task, duro_str details
 
 void *duro__exec_program(const duro__exec *x) { return x->program; }
 int64_t duro__exec_last_event_id(const duro__exec *x) { return x->last_id; }
-int64_t duro__exec_execution_id(const duro__exec *x) { return x->start.execution_id; }
 bool duro__exec_cancel_requested(const duro__exec *x) { return x->cancel_requested; }
 int64_t duro__exec_now_ms(const duro__exec *x) { return x->now_ms; }
-const duro_program_start *duro__exec_start_info(const duro__exec *x) { return &x->start; }
 duro_str duro__exec_custom_status(const duro__exec *x) { return x->kept->custom_status; }
 int64_t duro__exec_custom_status_version(const duro__exec *x) {
   return x->kept->custom_status_version;

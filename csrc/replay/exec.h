@@ -180,7 +180,6 @@ int64_t duro__exec_open_count(const duro__exec *x,
                               duro__open_kind kind); // of waits those without an event
 void *duro__exec_program(const duro__exec *x);       // NULL: none
 int64_t duro__exec_last_event_id(const duro__exec *x);
-int64_t duro__exec_execution_id(const duro__exec *x);
 duro_status duro__exec_status(const duro__exec *x);
 bool duro__exec_cancel_requested(const duro__exec *x);
 int64_t duro__exec_now_ms(const duro__exec *x); // time of the last turn
@@ -190,7 +189,6 @@ int64_t duro__exec_wake_at_ms(const duro__exec *x);
 // Appends the JSON array for `waiting_on`, sorted, without doubles. More than 64 event names are shown as
 // one "event".
 void duro__exec_waiting_on(const duro__exec *x, duro_buf *b);
-const duro_program_start *duro__exec_start_info(const duro__exec *x);
 duro_str duro__exec_custom_status(const duro__exec *x);
 int64_t duro__exec_custom_status_version(const duro__exec *x);
 duro_str duro__exec_attributes(const duro__exec *x); // JSON object; absent = none

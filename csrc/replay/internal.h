@@ -218,6 +218,8 @@ bool duro__own(duro_str *owned, duro_str text);
 duro_code duro__note(duro__exec *x, const duro_event *e, duro_error **err);
 // Whether the event is an arrival: of group A, or the instance's timeout.
 bool duro__is_arrival(const duro_event *e);
+// Copies a text to *at, with a NUL behind it, and moves *at on; absent stays absent.
+duro_str duro__put_text(char **at, duro_str text);
 bool duro__needs_source(const duro_event *e);
 // The open task that an event of one is about; NULL when it is not open or of another kind.
 duro__entry *duro__source(duro__exec *x, const duro_event *e);

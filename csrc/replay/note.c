@@ -14,7 +14,7 @@ bool duro__is_arrival(const duro_event *e) {
 
 // --- The start ---
 
-static duro_str put_text(char **at, duro_str text) {
+duro_str duro__put_text(char **at, duro_str text) {
   if (!text.p) return DURO_NONE;
   duro_str copy = {*at, text.n};
   if (text.n) memcpy(*at, text.p, text.n);
@@ -43,11 +43,11 @@ static duro_code note_started(duro__exec *x, const duro_event *e, duro_error **e
   char *text = malloc(e->name.n + e->version.n + e->parent.n + e->run_id.n + e->input.n + 5);
   if (!text) return duro__break_oom(x, err);
   x->start_text = text;
-  s->name = put_text(&text, e->name);
-  s->version = put_text(&text, e->version);
-  s->parent_id = put_text(&text, e->parent);
-  s->run_id = put_text(&text, e->run_id);
-  s->input = put_text(&text, e->input);
+  s->name = duro__put_text(&text, e->name);
+  s->version = duro__put_text(&text, e->version);
+  s->parent_id = duro__put_text(&text, e->parent);
+  s->run_id = duro__put_text(&text, e->run_id);
+  s->input = duro__put_text(&text, e->input);
   x->parent_event_id = e->parent_event;
   x->deadline_ms = e->deadline_ms;
   x->held = duro_str_equal(e->reason, DURO_HELD_REASON);

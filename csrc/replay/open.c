@@ -107,15 +107,6 @@ static void give_block(duro__open_set *s, duro__entry *e) {
   }
 }
 
-static duro_str put_text(char **at, duro_str text) {
-  if (!text.p) return DURO_NONE;
-  duro_str copy = {*at, text.n};
-  if (text.n) memcpy(*at, text.p, text.n);
-  (*at)[text.n] = 0;
-  *at += text.n + 1;
-  return copy;
-}
-
 // The queue of an activity's options, unescaped into *b when it has to be. Absent: served here.
 static duro_str read_queue(duro_str options, duro_buf *b) {
   duro_str raw = options.n ? duro_json_member(options, "queue") : DURO_NONE;
@@ -131,12 +122,12 @@ static void fill(duro__entry *e, duro__open_kind kind, const duro_event *from, d
   duro__open *o = &e->open;
   o->id = from->id;
   o->kind = kind;
-  o->name = put_text(&at, from->name);
-  o->version = put_text(&at, from->version);
-  o->instance = put_text(&at, from->instance);
-  o->input = put_text(&at, from->input);
-  o->options = put_text(&at, from->options);
-  o->queue = put_text(&at, queue);
+  o->name = duro__put_text(&at, from->name);
+  o->version = duro__put_text(&at, from->version);
+  o->instance = duro__put_text(&at, from->instance);
+  o->input = duro__put_text(&at, from->input);
+  o->options = duro__put_text(&at, from->options);
+  o->queue = duro__put_text(&at, queue);
   o->scheduled_at_ms = from->at_ms;
   o->fire_at_ms = kind == DURO__OPEN_TIMER ? from->fire_at_ms : 0;
   o->delay_ms = from->delay_ms;

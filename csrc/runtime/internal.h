@@ -303,9 +303,8 @@ struct duro_runtime {
   want_fold; // reads that wait for the projection (on_done continues them)
 
   duro__job_queue ready_jobs, woken_jobs;
-  size_t jobs_running; // taken by the host and neither ended, nor asleep, nor waiting
-  size_t jobs_out;     // taken by the host and not ended
-  size_t jobs_idle;    // of these: asleep, deferred, or awaiting a request
+  size_t jobs_out;  // taken by the host and not ended
+  size_t jobs_idle; // of these: asleep, deferred, or awaiting a request
   DURO__VEC(duro__unregistered) unregistered;
   duro_job *orphans;             // whose instance is not in memory, by `sibling`
   struct duro__pool *pool;       // worker threads (threads.c); NULL: none was needed yet

@@ -449,19 +449,7 @@ static void settle(duro_runtime *rt, duro__batch *b, duro__instance *i) {
     i->version = duro_str_from(version);
   }
   i->vm = rt->options.vm;
-  duro_instance_update *u = duro__vec_push(&b->updates);
-  if (!u) {
-    b->poisoned = true;
-    return;
-  }
-  u->set = DURO_SET_EXECUTION;
-  u->row.key = i->key;
-  u->row.updated_at_ms = duro__now(rt);
-  u->row.status = i->status;
-  u->row.execution_id = i->execution_id;
-  u->row.execution_started_at_ms = i->execution_started_at_ms;
-  u->row.version = duro_arena_dup(&b->arena, i->version);
-  u->row.vm = i->vm;
+  duro__row_update(rt, b, i, DURO_SET_EXECUTION, NULL);
 }
 
 // Its start lies ahead: the message is stored, and the row learns when to wake.

@@ -11,10 +11,9 @@
 #include "runtime/internal.h"
 
 #define FOLD_EVERY_NS                                                                              \
-  UINT64_C(1000000000)                 // a reader elsewhere sees the projection at most this late
-#define FOLD_ROWS               100000 // measured: large strides in key order pay
-#define FOLD_ROWS_FOR_ROOM      5000   // ... but memory is to stay near max_live_instances
-#define WAL_ROWS_PER_CHECKPOINT 20000
+  UINT64_C(1000000000)            // a reader elsewhere sees the projection at most this late
+#define FOLD_ROWS          100000 // measured: large strides in key order pay
+#define FOLD_ROWS_FOR_ROOM 5000   // ... but memory is to stay near max_live_instances
 
 // With the lock, which is let go meanwhile.
 static void worker_run(duro__worker *w, duro__command *c) {

@@ -25,9 +25,6 @@ local calls = {}
 -- Every row in the order of definition: what help prints.
 calls.rows = {}
 
--- The names of those that are not built yet.
-calls.later = {}
-
 
 -- Positional values, then the table of options, in one table under the keys that the core knows.
 local function collect(row, ...)

@@ -122,7 +122,6 @@ local function one(name, entry, row, width)
   local returns = row and row.returns or entry.returns
   local out = { signature .. (returns and " -> " .. returns or ""), "",
     wrapped(row and row.doc or entry.doc or "", width, "") }
-  if calls.later[name] then out[#out + 1] = "Not built yet: it answers unsupported." end
   local spec = spec_of(entry, row)
   if spec then
     out[#out + 1] = "\noptions: key, type, default, meaning"

@@ -1,4 +1,4 @@
--- management: what the reads and bulk calls of API.md section 6 cost beside few and many instances, at rest
+-- management: what the reads and bulk calls of the management API cost beside few and many instances, at rest
 -- and beside an engine that runs 2 000 turns a second.
 --
 --   luajit bench/management.lua [10000,1000000] [calls=300]

@@ -1,4 +1,4 @@
--- query_instances and time_series_metrics (API.md 6.5): what each group and aggregate means, that counters
+-- query_instances and time_series_metrics: what each group and aggregate means, that counters
 -- and rows agree, how buckets lie, what is refused.
 
 local child = require "spec.support.child"

@@ -1,4 +1,4 @@
--- The numbers of API.md 6.4: what is counted and when, what waits, how the store is, the Prometheus text,
+-- The numbers: what is counted and when, what waits, how the store is, the Prometheus text,
 -- the switch, the cache, health, and what another process sees of it all.
 
 local child = require "spec.support.child"

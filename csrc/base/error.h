@@ -1,7 +1,7 @@
 // Errors: one table of codes, and an error object that travels with its answer between threads.
 //
 // Functions that can fail return a duro_code (0 is success) and, when `err` is not NULL, leave an
-// owned duro_error there. To add a code: one line in DURO_CODES, and the list in API.md.
+// owned duro_error there. To add a code: one line in DURO_CODES, and the list in lua/duro/types.
 #ifndef DURO_BASE_ERROR_H
 #define DURO_BASE_ERROR_H
 

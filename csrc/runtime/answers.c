@@ -1,6 +1,6 @@
 // The writers and shared readers of answers.h.
 //
-// To add a field to a summary: one line in duro__add_summary, and its row in API.md.
+// To add a field to a summary: one line in duro__add_summary, and its row in lua/duro/types/management.lua.
 #include "runtime/answers.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // answers: the JSON that verbs give back, and the small steps that several of them share.
 //
-// Field names are those of API.md; times are epoch seconds with three decimals, written from whole
+// Field names are those of lua/duro/types; times are epoch seconds with three decimals, written from whole
 // milliseconds so that nothing is rounded; what is absent is left out; payloads stand as they are stored.
 #ifndef DURO_RUNTIME_ANSWERS_H
 #define DURO_RUNTIME_ANSWERS_H

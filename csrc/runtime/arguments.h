@@ -40,7 +40,7 @@ bool duro__arg_ids(duro_request *r, duro_str args, const char *key, duro_arena *
 // `only` [ids]: narrows a filter further; nothing passes an empty one.
 bool duro__arg_only(duro_request *r, duro_str args, duro_arena *arena, duro_filter *filter);
 
-// The filter of a list (API.md 6.1). Its texts live in the arena or in `json`.
+// The filter of a list (filter.c). Its texts live in the arena or in `json`.
 bool duro__arg_filter(duro_request *r, duro_str json, duro_arena *arena, duro_filter *out);
 
 #endif

@@ -1,8 +1,9 @@
 // clients.c: the owner's side of other processes: their requests are rows in the file.
 //
 // A request's body is {"await": whether its sender waits for the answer, "adopt"?: its instance's row is
-// there already, "context"?: on whose behalf, "args": as for duro_call}. Its answer goes into the batch of its effect, so a crash
-// between the two is impossible; a row without an answer has had no effect, and the next owner takes it.
+// there already, "context"?: on whose behalf, "args": as for duro_call}. Its answer goes into the batch of
+// its effect, so a crash between the two is impossible; a row without an answer has had no effect, and the
+// next owner takes it.
 // Invariant: a row under way is in `rows`, so it is not taken twice, also when a fault of the store made
 // us read from an earlier row again.
 #include <stdlib.h>

@@ -167,8 +167,8 @@ static void fire(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
   }
 }
 
-// Nothing that still lies in the store is due before it: what is due at one time happens in one order, whether it
-// stayed in memory or not.
+// Nothing that still lies in the store is due before it: what is due at one time happens in one order,
+// whether it stayed in memory or not.
 static bool is_next(const duro_runtime *rt, const duro__instance *i) {
   if (i->due_ms >= rt->next_sweep_ms) return false;
   if (!rt->sweeping || i->due_ms < rt->sweep_wake_ms) return true;

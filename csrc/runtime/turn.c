@@ -437,9 +437,9 @@ static bool suspended_before_start(duro__instance *i) {
   return true;
 }
 
-// Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting). With the virtual clock
-// one that could go on waits for its batch as one that has to be replayed does, so that both meet the
-// same messages in the same order.
+// Makes sure that there is an exec to run. False: it cannot run now (stalled, or waiting). With the
+// virtual clock one that could go on waits for its batch as one that has to be replayed does, so that both
+// meet the same messages in the same order.
 static bool prepare(duro_runtime *rt, duro__instance *i) {
   bool drop = i->stale_code || (rt->options.replay_every_turn && i->exec && i->last_seq);
   if (drop || (!i->exec && !i->needs_insert &&

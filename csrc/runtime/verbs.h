@@ -31,12 +31,12 @@
 //   prune              {keep_last?, completed_before_ms?, filter?, only?}
 //                      -> {instances_pruned, executions_deleted, events_deleted}
 //   list_instances     {filter?, limit?}     -> {instances:[summary, ...], truncated?}
-//                       filter: the members of API.md 6.1; its times are epoch seconds
+//                       filter: as in filter.c; its times are epoch seconds
 //   list_instances_paginated {filter?, page_size?, page_token?, order_by?, order?, with_total?}
 //                                            -> {instances:[...], next_page_token?, total_count?}
 //   search_instances   {filter?, limit?, text?, input? {path: value}, output?}  -> as list_instances
-//   details statistics {id}                  -> as API.md 6.2
-//   dependencies       {id, depth?}          -> as API.md 6.2
+//   details statistics {id}                  -> as in lua/duro/types/management.lua
+//   dependencies       {id, depth?}          -> likewise
 //   why                {id}                  -> {state, reason, since?, suggestion}
 //   retry_failed       {instances or filter, all?, max_instances?, dry_run?}
 //                      -> {retried_instances, failed_instances, total_matched}
@@ -55,7 +55,7 @@
 //   list_executions    {id}                  -> [1, 2, ...]
 //   descriptor         {id}                  -> {name, version?, parent_instance?, parent_id?}
 //   registered         {}                    -> {orchestrations:[{name, versions}], activities:[names]}
-//   runtime_metrics queue_metrics provider_diagnostics   {}  -> as API.md 6.4
+//   runtime_metrics queue_metrics provider_diagnostics   {}  -> as in lua/duro/types/metrics.lua
 //   orchestration_metrics {}                 -> [ {orchestration_name, total_started, ...}, ... ]
 //   prometheus         {}                    -> "the same in the Prometheus text format"
 //   stream_open        {since?, filter?, kinds?, instances?, numbers?}  -> {seq}: checks what is asked; where to begin

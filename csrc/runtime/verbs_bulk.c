@@ -1,7 +1,8 @@
 // verbs_bulk.c: commands and events for many instances.
 //
 // Each becomes a message, and the turns that take them run at once, in the open batch, which is then stored
-// as one; where no turn can run now (a suspended instance), the batch stores the message as a row. To add a command: a row in `commands` and a verb.
+// as one; where no turn can run now (a suspended instance), the batch stores the message as a row.
+// To add a command: a row in `commands` and a verb.
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
 #include "runtime/bulk.h"

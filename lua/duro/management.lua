@@ -1,7 +1,7 @@
 -- management: what operators ask about one instance; with listing.lua (lists), bulk.lua (many at once),
 -- metrics.lua (numbers) and streams.lua (what happens, as it happens). Each row becomes a method of a runtime
 -- (calls.lua); reads see committed data only.
--- To add a call of API.md section 6: one row here, its fields in types/management.lua.
+-- To add a call: one row here, an entry in manual/calls.lua, its fields in types/management.lua.
 
 local access = require "duro.access"
 local bulk = require "duro.bulk"
@@ -17,7 +17,7 @@ local management = {}
 local methods = {}
 management.methods = methods
 
---- Of the calls of section 6, which grow apart from the rest.
+--- Of the calls for operators, which grow apart from the rest.
 management.version = "0.1.0"
 
 for _, room in ipairs { listing, bulk, metrics, streams } do

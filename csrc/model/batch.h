@@ -146,9 +146,9 @@ typedef struct duro_request_row {
 
 typedef struct duro_counter {
   duro_str name; // orchestration (or activity) name
-  duro_str
-      metric; // "started" "completed" "failed" "cancelled" "terminated" "activities" "timers" "events" "retried"
+  // "started" "completed" "failed" "cancelled" "terminated" "activities" "timers" "events" "retried"
   // "duration_ms" ...
+  duro_str metric;
   int64_t minute_ms; // start of the minute for the rollup; 0 = no rollup: a level, not a flow
   int64_t delta;
 } duro_counter;

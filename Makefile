@@ -45,7 +45,7 @@ test-rock: test-packages build
 test-packages:
 	@sh spec/support/packages.sh '$(TEST_PACKAGES)'
 
-# The table of bench/README.md; QUICK=1 for smaller sizes, ROUNDS=n, NAME=of_the_results, ONLY=a_part_of_row_ids.
+# The table of bench/README.md. QUICK=1: smaller sizes, full only; also ROUNDS=n, NAME=of_the_results, ONLY=a_row_id.
 bench: build
 	$(with_lua54) lua5.4 bench/run.lua $(ONLY)
 

@@ -109,7 +109,7 @@ local LINE = "%-56s %-7s %-7s %24s  %6s %-16s  %-46s %s"
 
 function report.head(results)
   print(("duro %s, %s; %d rounds%s"):format(results.commit, results.machine, results.rounds,
-    results.quick and ", QUICK: smaller sizes than the titles say" or ""))
+    results.quick and ", QUICK: smaller sizes than the titles say, and full durability only" or ""))
   print(LINE:format("", "", "", "median", "ratio", "", "target", ""))
 end
 
@@ -126,7 +126,7 @@ local function markdown(results)
     "# Benchmarks of duro " .. results.commit, "",
     ("%s, %s, %d rounds: medians, and the ratio of each round's row to its own ceiling."):format(results.when,
       results.machine, results.rounds),
-    results.quick and "QUICK: smaller sizes than the titles say." or "", "",
+    results.quick and "QUICK: smaller sizes than the titles say, and full durability only." or "", "",
     "| " .. table.concat(TITLES, " | ") .. " |", "|" .. ("---|"):rep(#TITLES),
   }
   for _, row in ipairs(results.rows) do lines[#lines + 1] = "| " .. table.concat(cells(row), " | ") .. " |" end

@@ -2,7 +2,7 @@
 --
 --   lua5.4 bench/run.lua [ONLY]        ONLY: a part of row ids, such as "throughput"
 --
--- Environment: QUICK=1 smaller sizes (about two minutes); ROUNDS=3; NAME of the results (default: the time);
+-- Environment: QUICK=1 smaller sizes, full only (two or three minutes); ROUNDS=3; NAME of the results (the time);
 -- BENCH_DIR where the folder of files goes (/tmp); BUILD the folder with duro's modules and libduro.a (build).
 --
 -- In each round the ceiling is taken right before its row, and the ratio is of that pair, so that a machine
@@ -159,7 +159,7 @@ for _, m in ipairs(measurements) do
   if wanted(m) then
     local file = fill(m)
     for _, vm in ipairs(m.vms or { "lua5.4", "luajit" }) do
-      for _, durability in ipairs(m.durabilities or { "full", "normal" }) do
+      for _, durability in ipairs(quick and { "full" } or m.durabilities or { "full", "normal" }) do
         for _, row in ipairs(measure(m, vm, durability, file)) do
           results.rows[#results.rows + 1] = row
           report.line(row)

@@ -33,21 +33,16 @@ static const duro__fact facts[] = {
     {"runtime", RUNTIME},
 };
 
-static int push_str(lua_State *L, duro_str s) {
-  lua_pushlstring(L, s.p ? s.p : "", s.n);
-  return 1;
-}
-
 static int push_fact(lua_State *L, duro__attempt *a, int fact) {
   duro__host *h = a->rt->host;
   const duro_job_info *info = duro_job_get_info(a->job);
   switch (fact) {
   case INSTANCE_ID:
-    return push_str(L, info->instance_id);
+    return duro__host_push_text(L, info->instance_id);
   case NAME:
-    return push_str(L, info->name);
+    return duro__host_push_text(L, info->name);
   case ACTIVITY_ID:
-    return push_str(L, info->activity_id);
+    return duro__host_push_text(L, info->activity_id);
   case ATTEMPT:
     lua_pushinteger(L, (lua_Integer)info->attempt);
     return 1;

@@ -6,7 +6,7 @@
 #include "binding/runtime.h"
 
 static void set_text(lua_State *L, const char *key, duro_str s) {
-  lua_pushlstring(L, s.p ? s.p : "", s.n);
+  duro__host_push_text(L, s);
   lua_setfield(L, -2, key);
 }
 

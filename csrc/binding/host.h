@@ -79,6 +79,10 @@ typedef struct duro__fact {
 void duro__host_ctx(lua_State *L, duro__host *h, const char *name, lua_CFunction index,
                     const duro__fact *facts, size_t fact_count, const luaL_Reg *meta);
 
+static inline int duro__host_push_text(lua_State *L, duro_str s) {
+  lua_pushlstring(L, s.p ? s.p : "", s.n);
+  return 1;
+}
 // Pushes what a reference stands for.
 static inline void duro__host_push(lua_State *L, int ref) {
   duro__lua_rawgeti(L, LUA_REGISTRYINDEX, ref);

@@ -6,11 +6,6 @@
 
 #include <stdlib.h>
 
-static int push_str(lua_State *L, duro_str s) {
-  lua_pushlstring(L, s.p ? s.p : "", s.n);
-  return 1;
-}
-
 static int push_payload(lua_State *L, duro__program *p, duro_str text) {
   return duro__payload_read(L, p->host, p->rt, text) ? 1 : duro__program_unreadable(L, p);
 }
@@ -46,16 +41,16 @@ static int push_fact(lua_State *L, duro__program *p, int fact) {
   const duro_program_start *start = p->start;
   switch (fact) {
   case INSTANCE_ID:
-    return push_str(L, start->instance_id);
+    return duro__host_push_text(L, start->instance_id);
   case EXECUTION_ID:
     lua_pushinteger(L, (lua_Integer)start->execution_id);
     return 1;
   case NAME:
-    return push_str(L, start->name);
+    return duro__host_push_text(L, start->name);
   case VERSION:
-    return push_str(L, start->version);
+    return duro__host_push_text(L, start->version);
   case PARENT:
-    return start->parent_id.p ? push_str(L, start->parent_id) : 0;
+    return start->parent_id.p ? duro__host_push_text(L, start->parent_id) : 0;
   case REPLAYING:
     lua_pushboolean(L, p->turn && duro_turn_replaying(p->turn));
     return 1;
@@ -101,7 +96,7 @@ static int ctx_tostring(lua_State *L) {
     lua_pushliteral(L, "ctx (ended)");
   } else {
     lua_pushliteral(L, "ctx of ");
-    push_str(L, p->start->instance_id);
+    duro__host_push_text(L, p->start->instance_id);
     lua_concat(L, 2);
   }
   return 1;
@@ -204,7 +199,7 @@ static int kv_next(lua_State *L) {
   duro_str after = lua_isnoneornil(L, 2) ? DURO_NONE : check_string(L, p, 2, "a key of ctx.kv");
   duro_str key, value;
   if (!duro_turn_kv_next(p->view, after, &key, &value)) return 0;
-  push_str(L, key);
+  duro__host_push_text(L, key);
   push_payload(L, p, value);
   return 2;
 }

@@ -3,7 +3,8 @@
 // A row of the journal is a turn, whose events are history; or, with event_count 0, a change that is no part
 // of history, written by duro__row_change: [{"change":"stalled","error":{...}}], or "pending", "running",
 // and "deleted" with "id" and "name". What a stream gives is made of the two here, on any thread.
-// To add a type of event: one line in DURO__FEED_TYPES, its kind in feed.c, and the list in lua/duro/types/streams.lua.
+// To add a type of event: one line in DURO__FEED_TYPES, its kind in feed.c, and the list in
+// lua/duro/types/streams.lua.
 #ifndef DURO_RUNTIME_FEED_H
 #define DURO_RUNTIME_FEED_H
 

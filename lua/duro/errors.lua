@@ -128,14 +128,6 @@ function errors.to_record(value, details)
 end
 
 
---- The error table of a record (JSON text); a text that cannot be read gives code "corrupt".
-function errors.from_record(text)
-  local value, problem = core.decode(text)
-  if type(value) ~= "table" then return problem or errors.new("corrupt", "an error's record is no object") end
-  return setmetatable(value, Error)
-end
-
-
 core.setup { thrown = errors.of, thrown_record = errors.to_record }
 
 return errors

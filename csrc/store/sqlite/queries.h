@@ -24,7 +24,6 @@
   X(insert_instance, WRITES)                                                                       \
   X(read_instance_by_id, READS)                                                                    \
   X(read_instance_by_key, READS)                                                                   \
-  X(read_instance_key, READS)                                                                      \
   X(read_instance_index_texts, WRITES)                                                             \
   X(read_projection, WRITES)                                                                       \
   X(delete_instance, WRITES)                                                                       \

@@ -92,9 +92,6 @@ SELECT {instance_columns} FROM instances AS i WHERE i.id = ?
 -- name: read_instance_by_key
 SELECT {instance_columns} FROM instances AS i WHERE i.instance_key = ?
 
--- name: read_instance_key
-SELECT instance_key FROM instances WHERE id = ?
-
 -- name: read_instance_index_texts
 SELECT waiting_on, attributes FROM instances WHERE instance_key = ?
 

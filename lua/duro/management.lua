@@ -27,23 +27,19 @@ end
 local ID = { "id", "id" }
 
 
+-- A call that takes an id and nothing else.
+local function ask(name, result, returns, doc)
+  calls.define(methods, { name, params = { ID }, result = result, returns = returns, doc = doc })
+end
+
+
 -- --- One instance ---
 
-calls.define(methods, {
-  "details",
-  params = { ID },
-  result = rows.details,
-  returns = "{summary, executions, current_execution?, statistics}",
-  doc = "Everything about one instance; what it waits for while it has not ended.",
-})
+ask("details", rows.details, "{summary, executions, current_execution?, statistics}",
+  "Everything about one instance; what it waits for while it has not ended.")
 
-calls.define(methods, {
-  "statistics",
-  params = { ID },
-  result = rows.of "statistics",
-  returns = "{total_activities_scheduled, ..., turns, replays}",
-  doc = "What an instance has done so far, in numbers.",
-})
+ask("statistics", rows.of "statistics", "{total_activities_scheduled, ..., turns, replays}",
+  "What an instance has done so far, in numbers.")
 
 calls.define(methods, {
   "dependencies",
@@ -56,13 +52,8 @@ calls.define(methods, {
   doc = "Whose child an instance is, and the tree of what it has started.",
 })
 
-calls.define(methods, {
-  "why",
-  params = { ID },
-  result = rows.why,
-  returns = "{state, reason, since?, suggestion}",
-  doc = "Why nothing happens with an instance, and what would help.",
-})
+ask("why", rows.why, "{state, reason, since?, suggestion}",
+  "Why nothing happens with an instance, and what would help.")
 
 calls.define(methods, {
   "at",
@@ -91,29 +82,14 @@ calls.define(methods, {
   doc = "What has happened to an instance: {event_id, kind, timestamp, name?, source_event_id?, ...}.",
 })
 
-calls.define(methods, {
-  "list_executions",
-  params = { ID },
-  result = rows.of "executions",
-  returns = "array of execution ids",
-  doc = "The executions of an instance, from 1: each continue-as-new is another one.",
-})
+ask("list_executions", rows.of "executions", "array of execution ids",
+  "The executions of an instance, from 1: each continue-as-new is another one.")
 
-calls.define(methods, {
-  "descriptor",
-  params = { ID },
-  result = rows.of "descriptor",
-  returns = "{name, version, parent_instance?, parent_id?}",
-  doc = "Which code an instance runs, and whose child it is.",
-})
+ask("descriptor", rows.of "descriptor", "{name, version, parent_instance?, parent_id?}",
+  "Which code an instance runs, and whose child it is.")
 
-calls.define(methods, {
-  "stack",
-  params = { ID },
-  result = rows.stack,
-  returns = "array of frames",
-  doc = "Where the code waits: {source, line, function, locals}.",
-})
+ask("stack", rows.stack, "array of frames",
+  "Where the code waits: {source, line, function, locals}.")
 
 
 -- --- Who may do what, and who did ---

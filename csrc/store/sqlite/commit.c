@@ -129,8 +129,9 @@ static duro_code replace_attributes(duro_store *s, duro__sqlite_conn *c, int64_t
   duro_str old = take_text(&st, &s->scratch);
   finish(&st);
   if (s->scratch.oom) return duro_fail_oom(err);
-  code = duro__sqlite_remove_attributes(s, c, key, old, err);
-  if (code == DURO_OK) code = duro__sqlite_add_attributes(s, c, key, attributes, err);
+  code = duro__sqlite_change_attributes(s, c, DURO__INDEX_REMOVE, key, old, err);
+  if (code == DURO_OK)
+    code = duro__sqlite_change_attributes(s, c, DURO__INDEX_ADD, key, attributes, err);
   return code;
 }
 

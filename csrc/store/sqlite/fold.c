@@ -203,9 +203,9 @@ static duro_code fold_instance(duro_store *s, duro__sqlite_conn *c, const fold_r
   duro_instance_row new_row;
   unsigned set = project(s, &old, rows, count, &new_row);
   if (set & DURO__SET_WAITING) {
-    code = duro__sqlite_remove_waits(s, c, new_row.key, old.waiting_on, err);
+    code = duro__sqlite_change_waits(s, c, DURO__INDEX_REMOVE, new_row.key, old.waiting_on, err);
     if (code == DURO_OK) {
-      code = duro__sqlite_add_waits(s, c, new_row.key, new_row.waiting_on, err);
+      code = duro__sqlite_change_waits(s, c, DURO__INDEX_ADD, new_row.key, new_row.waiting_on, err);
     }
     if (code != DURO_OK) return code;
   }

@@ -49,11 +49,9 @@ duro_code duro__sqlite_take_instance(statement *st, duro_arena *arena, duro_inst
 
 // --- Index rows ---
 
-typedef enum index_change { ADD, REMOVE } index_change;
-
-static duro_code change_wait(duro__sqlite_conn *c, index_change change, int64_t key, duro_str what,
-                             duro_error **err) {
-  statement st = use(c, change == ADD ? Q_insert_wait : Q_delete_wait);
+static duro_code change_wait(duro__sqlite_conn *c, duro__index_change change, int64_t key,
+                             duro_str what, duro_error **err) {
+  statement st = use(c, change == DURO__INDEX_ADD ? Q_insert_wait : Q_delete_wait);
   put_text(&st, what);
   put_int(&st, key);
   return duro__sqlite_run(&st, err);
@@ -66,8 +64,8 @@ static duro_code corrupt_text(const duro__sqlite_conn *c, const char *what, int6
 }
 
 // Each text of the array, and for "event:approval" its kind "event" too.
-static duro_code change_waits(duro_store *s, duro__sqlite_conn *c, index_change change, int64_t key,
-                              duro_str waiting_on, duro_error **err) {
+duro_code duro__sqlite_change_waits(duro_store *s, duro__sqlite_conn *c, duro__index_change change,
+                                    int64_t key, duro_str waiting_on, duro_error **err) {
   if (waiting_on.n <= 2) return DURO_OK; // absent or "[]"
   duro_json_reader r;
   duro_json_open(&r, waiting_on);
@@ -86,18 +84,9 @@ static duro_code change_waits(duro_store *s, duro__sqlite_conn *c, index_change 
   return type == DURO_JSON_END_ARRAY ? DURO_OK : corrupt_text(c, "waiting_on", key, err);
 }
 
-duro_code duro__sqlite_add_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
-                                 duro_str waiting_on, duro_error **err) {
-  return change_waits(s, c, ADD, key, waiting_on, err);
-}
-
-duro_code duro__sqlite_remove_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
-                                    duro_str waiting_on, duro_error **err) {
-  return change_waits(s, c, REMOVE, key, waiting_on, err);
-}
-
-static duro_code change_attributes(duro_store *s, duro__sqlite_conn *c, index_change change,
-                                   int64_t key, duro_str attributes, duro_error **err) {
+duro_code duro__sqlite_change_attributes(duro_store *s, duro__sqlite_conn *c,
+                                         duro__index_change change, int64_t key,
+                                         duro_str attributes, duro_error **err) {
   if (attributes.n <= 2) return DURO_OK; // absent or "{}"
   duro_json_reader r;
   duro_json_open(&r, attributes);
@@ -107,7 +96,7 @@ static duro_code change_attributes(duro_store *s, duro__sqlite_conn *c, index_ch
     duro_str name = duro_json_text(&r, &s->scratch), value;
     if (!duro_json_skip(&r, &value)) break;
     if (s->scratch.oom) return duro_fail_oom(err);
-    statement st = use(c, change == ADD ? Q_insert_attribute : Q_delete_attribute);
+    statement st = use(c, change == DURO__INDEX_ADD ? Q_insert_attribute : Q_delete_attribute);
     put_text(&st, name);
     put_text(&st, value);
     put_int(&st, key);
@@ -115,16 +104,6 @@ static duro_code change_attributes(duro_store *s, duro__sqlite_conn *c, index_ch
     if (code != DURO_OK) return code;
   }
   return type == DURO_JSON_END_OBJECT ? DURO_OK : corrupt_text(c, "attributes", key, err);
-}
-
-duro_code duro__sqlite_add_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
-                                      duro_str attributes, duro_error **err) {
-  return change_attributes(s, c, ADD, key, attributes, err);
-}
-
-duro_code duro__sqlite_remove_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
-                                         duro_str attributes, duro_error **err) {
-  return change_attributes(s, c, REMOVE, key, attributes, err);
 }
 
 // --- Inserting ---
@@ -189,8 +168,10 @@ duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
   if (code == DURO_CORRUPT && sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE) {
     return id_is_taken(row->id, err);
   }
-  if (code == DURO_OK) code = duro__sqlite_add_waits(s, c, key, waiting_on, err);
-  if (code == DURO_OK) code = duro__sqlite_add_attributes(s, c, key, row->attributes, err);
+  if (code == DURO_OK)
+    code = duro__sqlite_change_waits(s, c, DURO__INDEX_ADD, key, waiting_on, err);
+  if (code == DURO_OK)
+    code = duro__sqlite_change_attributes(s, c, DURO__INDEX_ADD, key, row->attributes, err);
   return code;
 }
 

@@ -234,14 +234,12 @@ duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
 duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
                                        const duro_instance_row *row, int64_t wake_seq,
                                        duro_error **err);
-// Index rows that follow from texts of the instance's row.
-duro_code duro__sqlite_add_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
-                                 duro_str waiting_on, duro_error **err);
-duro_code duro__sqlite_remove_waits(duro_store *s, duro__sqlite_conn *c, int64_t key,
-                                    duro_str waiting_on, duro_error **err);
-duro_code duro__sqlite_add_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
-                                      duro_str attributes, duro_error **err);
-duro_code duro__sqlite_remove_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
+// Index rows that follow from texts of the instance's row: those of this text come, or go.
+typedef enum duro__index_change { DURO__INDEX_ADD, DURO__INDEX_REMOVE } duro__index_change;
+duro_code duro__sqlite_change_waits(duro_store *s, duro__sqlite_conn *c, duro__index_change change,
+                                    int64_t key, duro_str waiting_on, duro_error **err);
+duro_code duro__sqlite_change_attributes(duro_store *s, duro__sqlite_conn *c,
+                                         duro__index_change change, int64_t key,
                                          duro_str attributes, duro_error **err);
 
 // --- commit.c, fold.c, feed.c, purge.c ---

@@ -23,8 +23,9 @@ duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int6
   duro_str attributes = take_text(&st, &s->scratch);
   finish(&st);
   if (s->scratch.oom) return duro_fail_oom(err);
-  code = duro__sqlite_remove_waits(s, c, key, waiting_on, err);
-  if (code == DURO_OK) code = duro__sqlite_remove_attributes(s, c, key, attributes, err);
+  code = duro__sqlite_change_waits(s, c, DURO__INDEX_REMOVE, key, waiting_on, err);
+  if (code == DURO_OK)
+    code = duro__sqlite_change_attributes(s, c, DURO__INDEX_REMOVE, key, attributes, err);
   if (code != DURO_OK) return code;
 
   st = use(c, Q_sum_history);

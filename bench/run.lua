@@ -85,7 +85,7 @@ local function take_ceiling(m, vm, options)
       quick and ceiling.per > 1 and ceiling.rows // 5 or ceiling.rows, ceiling.per, options.durability, ceiling.bytes)))
   end
   if ceiling[1] == "fdatasync" then
-    return tonumber(first_line(("%s/fdatasync %s/duro-bench.sync 1000"):format(tools, folder)))
+    return tonumber(first_line(("%s/fdatasync %s/duro-bench.sync 1000 %s"):format(tools, folder, ceiling[2])))
   end
   local other = merged(options, ceiling.options)
   other.file = nil
@@ -99,7 +99,8 @@ local function ceiling_name(m, durability)
   if ceiling[1] == "appends" then
     return ("appends of %d B, %s to a transaction, %s"):format(ceiling.bytes, ceiling.per, durability)
   end
-  return ceiling[1] == "fdatasync" and "fdatasync, p50" or ceiling[3]
+  if ceiling[1] ~= "fdatasync" then return ceiling[3] end
+  return ceiling[2] == "over" and "fdatasync in place, p50" or "fdatasync of an append, p50"
 end
 
 

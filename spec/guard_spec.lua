@@ -5,6 +5,8 @@ local calls = 0 -- an upvalue that orchestrations may count in: the guard watche
 
 
 local function helper_time() return os.time() end
+local os_time, libraries, maths, files = os.time, os, math, io -- as many files keep them
+local open_file, each, sort_all, globals = io.open, pairs, table.sort, _G
 
 
 describe("the determinism guard", function()
@@ -57,6 +59,23 @@ describe("the determinism guard", function()
       assert.matches("os.time is not deterministic", message, 1, true)
       _, message = inside(function() return load("return os.time()")() end)
       assert.matches("os.time is not deterministic", message, 1, true)
+    end)
+
+    it("through locals of its file that hold a plain function or library too", function()
+      for name, fn in pairs {
+        ["os.time"] = function() return (os_time()) end,
+        ["os.clock"] = function() return (libraries.clock()) end,
+        ["os.getenv"] = function() return (globals.os.getenv("HOME")) end,
+        ["math.random"] = function() return (function() return (maths.random()) end)() end,
+        ["io.open"] = function() return (open_file("/dev/null")) end,
+        ["io.stdout"] = function() return (files.stdout ~= nil) end,
+      } do
+        local _, message = inside(fn)
+        assert.matches(name .. " is not deterministic here", message, 1, true)
+        assert.matches("guard_spec.lua:%d+:", message)
+      end
+      assert.equal("number", type(os_time()))
+      assert.equal(os.time, os_time)
     end)
 
     it("in functions written inside the orchestration too", function()
@@ -133,6 +152,23 @@ describe("the determinism guard", function()
     assert.is_nil(output)
     assert.matches("global 'guard_spec_counter' must not be written here", message)
     assert.is_nil(rawget(_G, "guard_spec_counter"))
+  end)
+
+  it("orders what is walked and sorted through locals of its file", function()
+    assert.same({ "a", "b", "c" }, inside(function()
+      local keys = {}
+      for key in each { c = 1, a = 1, b = 1 } do keys[#keys + 1] = key end
+      return keys
+    end))
+    local items = {}
+    for i = 1, 100 do items[i] = { key = i % 2, at = i } end
+    assert.is_true(inside(function()
+      sort_all(items, function(a, b) return a.key < b.key end)
+      for i = 2, 100 do
+        if items[i].key == items[i - 1].key and items[i].at < items[i - 1].at then return false end
+      end
+      return true
+    end))
   end)
 
   it("refuses to write into libraries", function()

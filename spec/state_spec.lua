@@ -64,6 +64,18 @@ describe("ctx.kv", function()
     assert.same({ "", "10", "9", "B", "ab", "changed", "new", "é" }, output)
   end)
 
+  both("is walked by pairs as by ctx:kv_pairs()", function(options)
+    local rt = open(options)
+    local output = assert(runtimes.run(rt, function(ctx)
+      for _, key in ipairs { "b", "a", "c" } do ctx.kv[key] = key .. key end
+      ctx:activity("echo")
+      local walked = {}
+      for key, value in pairs(ctx.kv) do walked[#walked + 1] = key .. "=" .. value end
+      return walked
+    end))
+    assert.same({ "a=aa", "b=bb", "c=cc" }, output)
+  end)
+
   both("forgets what is set to nil, and only that", function(options)
     local rt = open(options)
     local output = assert(runtimes.run(rt, function(ctx)

@@ -343,6 +343,8 @@ void duro__state_init(lua_State *L, duro__host *h) {
   lua_pushlightuserdata(L, h);
   lua_pushcclosure(L, kv_next, 1);
   lua_pushcclosure(L, kv_pairs, 2);
+  lua_pushvalue(L, -1);
+  lua_insert(L, ops + 1); // for the metatable of ctx.kv
   lua_setfield(L, -2, "kv_pairs");
   lua_pushvalue(L, -1);
   lua_setfield(L, ops, "orchestration_methods");
@@ -354,8 +356,11 @@ void duro__state_init(lua_State *L, duro__host *h) {
   lua_newtable(L);
   const luaL_Reg kv[] = {{"__index", kv_index}, {"__newindex", kv_newindex}, {NULL, NULL}};
   duro__host_functions(L, h, kv);
+  lua_pushvalue(L, ops + 1);
+  lua_setfield(L, -2, "__pairs");
   lua_pushliteral(L, "duro.kv");
   lua_setfield(L, -2, "__metatable");
   lua_setmetatable(L, -2);
   h->kv_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_remove(L, ops + 1);
 }

@@ -58,18 +58,27 @@ local function text_of(value)
 end
 
 
+-- A value without a text of its own would show its address, which differs each time the code is replayed.
+local function has_text(value)
+  local kind = type(value)
+  if kind ~= "table" and kind ~= "function" and kind ~= "userdata" and kind ~= "thread" then return true end
+  local meta = debug.getmetatable(value)
+  return type(meta) == "table" and rawget(meta, "__tostring") ~= nil
+end
+
+
 local function message_of(value)
   local kind = type(value)
   if kind == "string" or kind == "number" then return tostring(value) end
   if kind == "nil" then return "an error without a value was raised (error(nil))" end
   if kind == "table" then
     local message = rawget(value, "message")
-    if message ~= nil then return text_of(message) end
-    local meta = getmetatable(value)
-    if type(meta) == "table" and meta.__tostring then return text_of(value) end
+    if message ~= nil and has_text(message) then return text_of(message) end
+    if has_text(value) then return text_of(value) end
     if type(rawget(value, "code")) == "string" then return value.code end
     return "a table without a message was raised"
   end
+  if not has_text(value) then return ("a %s was raised"):format(kind) end
   return text_of(value)
 end
 

@@ -7,7 +7,8 @@
 -- core whether an orchestration runs right now; anywhere else (in the function of a side effect, too) the
 -- same function sees plain Lua.
 --
--- Covered are the function and the functions written inside it. guard="strict" also covers helpers
+-- Covered are the function and the functions written inside it, also where they use a local of their file
+-- that holds a plain function or library (local time = os.time). guard="strict" also covers helpers
 -- that it reaches through upvalues, and, by wrapping the global functions themselves, modules. Not
 -- covered: "%s" and "%p" of tables in string.format, and what other modules kept in locals earlier.
 -- To deny another function: one row in DENIED. What ordered means: ordered.lua.
@@ -191,11 +192,42 @@ local function new_environment(original)
   globals.loadstring = real.loadstring and load_guarded(env, real.loadstring)
   globals._G = env
   setmetatable(globals, { __index = original })
-  return setmetatable(env, { __index = globals, __newindex = write_global(original), __metatable = "guarded" })
+  local meta = { __index = globals, __newindex = write_global(original), __metatable = "guarded" }
+  return setmetatable(env, meta), globals
+end
+
+
+-- What stands in the place of each plain function and library: guarded by plain. While a strict guard is
+-- installed, the global functions are wrappers: `plain_of` knows what they wrap.
+local plain_of = setmetatable({}, { __mode = "k" })
+
+
+-- {[plain] = guarded}, for the locals in which a file keeps them.
+local function substitutes(original, env, globals)
+  local found = { [original] = env }
+  local function note(plain, replaced)
+    if plain ~= nil and replaced and plain ~= replaced then found[plain_of[plain] or plain] = replaced end
+  end
+  for name, replaced in real.pairs(globals) do note(original[name], replaced) end
+  for name, functions in real.pairs(DENIED) do
+    for key in real.pairs(globals[name] and functions or {}) do
+      note(original[name][key], rawget(globals[name], key))
+    end
+  end
+  for name, instead in real.pairs(DENIED_WHOLE) do
+    for key, fn in real.pairs(globals[name] and original[name] or {}) do
+      if type(fn) == "function" and not (ALLOWED[name] and ALLOWED[name][key]) then
+        note(fn, denied(("%s.%s"):format(name, real.tostring(key)), plain_of[fn] or fn, instead, in_orchestration))
+      end
+    end
+  end
+  if globals.table then note(original.table.sort, ordered.sort) end
+  return found
 end
 
 
 local environments = setmetatable({}, { __mode = "k" }) -- the guarded one of each original
+local substitutes_in = setmetatable({}, { __mode = "k" }) -- by guarded environment
 local guarded = setmetatable({}, { __mode = "k" })      -- which environments are guarded ones
 
 
@@ -203,8 +235,10 @@ local function environment_for(original)
   if guarded[original] then return original end
   local env = environments[original]
   if not env then
-    env = new_environment(original)
+    local globals
+    env, globals = new_environment(original)
     environments[original], guarded[env] = env, true
+    substitutes_in[env] = substitutes(original, env, globals)
   end
   return env
 end
@@ -223,16 +257,38 @@ local function globals_of(fn)
 end
 
 
+-- Gives `fn` an upvalue of its own: other functions of its file keep the one they share.
+local function set_upvalue(fn, index, value)
+  debug.upvaluejoin(fn, index, function() return value end, 1)
+end
+
+
+-- The locals of its file that hold something plain.
+local function attach_locals(fn, env)
+  local found = substitutes_in[env]
+  local i = 1
+  local name, value = debug.getupvalue(fn, i)
+  while name do
+    local guarded_value = value ~= nil and found[plain_of[value] or value]
+    if guarded_value then set_upvalue(fn, i, guarded_value) end
+    i = i + 1
+    name, value = debug.getupvalue(fn, i)
+  end
+end
+
+
 local function attach(fn)
   if debug.getinfo(fn, "S").what == "C" then return end
+  local env
   if setfenv then
-    setfenv(fn, environment_for(getfenv(fn)))
-    return
+    env = environment_for(getfenv(fn))
+    setfenv(fn, env)
+  else
+    local index, globals = globals_of(fn)
+    env = environment_for(type(globals) == "table" and globals or _G)
+    if type(globals) == "table" then set_upvalue(fn, index, env) end
   end
-  local index, globals = globals_of(fn)
-  if not index or type(globals) ~= "table" then return end
-  local env = environment_for(globals)
-  debug.upvaluejoin(fn, index, function() return env end, 1)
+  attach_locals(fn, env)
 end
 
 
@@ -264,7 +320,10 @@ end
 
 local function wrap(lib, lib_name, key, instead)
   local name = lib_name and lib_name .. "." .. key or key
-  if lib[key] then lib[key] = denied(name, lib[key], instead, in_strict_orchestration) end
+  local plain = lib[key]
+  if not plain then return end
+  lib[key] = denied(name, plain, instead, in_strict_orchestration)
+  plain_of[lib[key]] = plain
 end
 
 
@@ -275,6 +334,7 @@ local function replace(lib, key, fn)
     if in_strict_orchestration() then return fn(...) end
     return plain(...)
   end
+  plain_of[lib[key]] = plain
 end
 
 

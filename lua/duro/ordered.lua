@@ -71,6 +71,7 @@ end
 --- pairs, in the order of the keys.
 function ordered.pairs(t)
   local meta = getmetatable(t)
+  if type(t) == "userdata" and meta and rawget(meta, "__pairs") then return meta.__pairs(t) end -- ctx.kv
   if type(t) ~= "table" or (HONOURS_PAIRS and meta and rawget(meta, "__pairs")) then
     return real.pairs(t)
   end

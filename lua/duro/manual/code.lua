@@ -228,7 +228,7 @@ about("ctx:set_custom_status", {
 about("ctx:kv_pairs", {
   signature = "ctx:kv_pairs()", returns = "an iterator of key, value",
   doc = "Walks ctx.kv in the order of its keys. ctx.kv.name = value writes, ctx.kv.name reads a copy; rt:kv reads "
-    .. "from outside.",
+    .. "from outside. pairs(ctx.kv) walks it too.",
   example = [[
 ctx.kv.step = 3
 for key, value in ctx:kv_pairs() do ctx:log("info", key .. "=" .. tostring(value)) end]],

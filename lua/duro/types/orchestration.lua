@@ -162,7 +162,7 @@ function OrchestrationContext:random(m, n) end
 ---@param value duro.Value nil resets it
 function OrchestrationContext:set_custom_status(value) end
 
----Walks ctx.kv in the order of its keys.
+---Walks ctx.kv in the order of its keys, as pairs(ctx.kv) does.
 ---@return fun(): string, duro.Value
 function OrchestrationContext:kv_pairs() end
 

@@ -44,7 +44,7 @@ describe("opening", function()
     file:close()
   end)
 
-  it("what is not built yet is refused, never ignored", function()
+  it("a kind of store that there is not is refused, never taken for a file", function()
     assert.equal("unsupported", refused("postgres://host/db").code)
   end)
 

@@ -1,4 +1,6 @@
-// audit.c: see audit.h.
+// audit.c: see audit.h. Which calls are logged, what an entry keeps of them, and whose batch it joins.
+//
+// What the arguments tell is kept when a call begins, what came of it is read off its answer.
 #include "runtime/audit.h"
 
 #include <stdlib.h>

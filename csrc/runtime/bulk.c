@@ -1,4 +1,7 @@
 // bulk.c: see bulk.h. Choosing, and the answer; what is done is in verbs_bulk.c and verbs_bulk_delete.c.
+//
+// By id they are taken as given. By filter they are found on the helper thread, and asked again in the step
+// that acts.
 #include "runtime/bulk.h"
 
 #include <stdlib.h>

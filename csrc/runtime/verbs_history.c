@@ -1,4 +1,7 @@
 // verbs_history.c: what has happened, event by event, and what it leaves: history, export, kv.
+//
+// A page goes on behind an event id; its token is of one execution of one run and of the same kinds and
+// order. Only committed events are read, so what a page tells is never taken back.
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
 #include "runtime/page_token.h"

@@ -1,4 +1,6 @@
 // Clients and workers in the memory store: requests and their answers, jobs and their holders.
+//
+// A job belongs to its holder until its lease ends; then whoever asks next gets it, and it counts as lost.
 #include "store/memory/memory.h"
 
 // --- Requests ---

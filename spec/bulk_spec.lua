@@ -113,6 +113,32 @@ describe("an action on many instances", function()
     assert.same({ 2, 3 }, { #r.terminated_instances, r.total_matched })
   end)
 
+  it("takes a filter that leaves nobody out for an empty one", function()
+    for _, filter in ipairs { { id_prefix = "" }, { attributes = {} }, { error_contains = "", id_prefix = "" } } do
+      for _, name in ipairs { "terminate_instances", "retry_failed" } do
+        local r, err = rt[name](rt, { filter = filter })
+        assert.is_nil(r)
+        assert.matches("all=true", err.message, 1, true)
+      end
+      assert.equal(4, rt:suspend_instances({ filter = filter, all = true, dry_run = true }).total_matched)
+    end
+  end)
+
+  it("refuses lists of ids that are no arrays, so that no id is passed over", function()
+    for _, instances in ipairs { { id = "w1" }, { "w1", nil, "w2" }, { "w1", w2 = true }, { [0] = "w1" } } do
+      assert.error_matches(function() rt:cancel_instances { instances = instances } end, "option 'instances'")
+      assert.error_matches(function() rt:bulk_status(instances) end, "ids")
+    end
+    assert.equal("running", status "w1")
+  end)
+
+  it("refuses more max_instances than are allowed at once", function()
+    local bounded = runtimes.open { management = { max_bulk_operations = 2 } }
+    local r, err = bounded:cancel_instances { filter = { name = "waits" }, max_instances = 3 }
+    assert.is_nil(r)
+    assert.same({ "invalid_argument", "max_instances is 3, at most 2 is allowed" }, { err.code, err.message })
+  end)
+
   it("takes an empty filter with all=true, and an empty list of ids", function()
     local r = assert(rt:suspend_instances { filter = {}, all = true })
     assert.same({ 3, 1, 4 }, { #r.suspended_instances, #r.failed_instances, r.total_matched })

@@ -104,7 +104,10 @@ describe("a history in pages", function()
       assert.equal("invalid_argument", err.code)
     end
     local _, err = rt:history { instance = "h", kinds = "activity_compleated" }
-    assert.matches("activity_compleated", err.message, 1, true)
+    assert.matches("'activity_compleated' (did you mean 'activity_completed'?)", err.message, 1, true)
+    local page, empty = rt:history { instance = "h", kinds = {} }
+    assert.is_nil(page)
+    assert.equal("'kinds' names no event kind", empty.message)
   end)
 
   it("of an execution that never was is empty", function()

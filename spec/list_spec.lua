@@ -89,6 +89,16 @@ describe("a list of instances", function()
     end
   end)
 
+  it("finds a number written as a whole float", function()
+    rt:orchestration("sets", function(ctx) ctx:set_attributes { half = 10 / 2 } end)
+    start("quick", nil, { id = "one", attributes = { size = 10 / 2 } })
+    start("sets", nil, { id = "two" })
+    assert(rt:run_until_idle(10))
+    assert.equal("one", ids_of(rt:list_instances { attributes = { size = 5 } }))
+    assert.equal("one", ids_of(rt:list_instances { attributes = { size = 2.5 * 2 } }))
+    assert.equal("two", ids_of(rt:list_instances { attributes = { half = 5 } }))
+  end)
+
   it("matches all of several attributes, each with its type", function()
     start("quick", nil, { id = "one", attributes = { size = 5, eu = true } })
     start("quick", nil, { id = "two", attributes = { size = "5", eu = true } })

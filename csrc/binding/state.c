@@ -166,13 +166,31 @@ static int set_custom_status(lua_State *L) {
   return code ? duro__program_turn_error(L, p, code, err) : 0;
 }
 
+// Attributes are found by equality, and 5.0 == 5: whole floats are written as the integers they equal, as
+// lua/duro/options.lua does for those of a start. Leaves a copy of the table at 2 on top.
+static void push_attributes(lua_State *L) {
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, 2)) {
+    lua_Number n = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : 0.5;
+    lua_pushvalue(L, -2);
+    if (n > -0x1p53 && n < 0x1p53 && n == (lua_Number)(lua_Integer)n)
+      lua_pushinteger(L, (lua_Integer)n);
+    else
+      lua_pushvalue(L, -2);
+    lua_rawset(L, -5);
+    lua_pop(L, 1);
+  }
+}
+
 static int set_attributes(lua_State *L) {
   duro__program *p = duro__program_check(L, "set_attributes");
   if (!lua_istable(L, 2)) {
     return duro__host_blame(L, p->host, "ctx:set_attributes needs a table, got %s",
                             luaL_typename(L, 2));
   }
-  duro_str object = payload(L, p, 2, "attributes");
+  push_attributes(L);
+  duro_str object = payload(L, p, lua_gettop(L), "attributes");
   duro_error *err = NULL;
   duro_code code = duro_turn_set_attributes(p->turn, object, &err);
   return code ? duro__program_turn_error(L, p, code, err) : 0;

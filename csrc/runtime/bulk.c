@@ -190,13 +190,26 @@ static void filter_found(duro_runtime *rt, duro__finder *f) {
     confirm(rt, f);
 }
 
-static bool is_empty(duro_str filter) {
-  return duro_str_equal(filter, DURO_STR("{}")) || duro_str_equal(filter, DURO_STR("[]"));
+// A member that is there and leaves nobody out, such as an empty prefix, is no restriction either.
+static bool leaves_nobody_out(const duro_filter *f) {
+  return !f->statuses && !f->name_count && !f->version.n && !f->id_prefix.n && !f->created_after &&
+         !f->created_before && !f->updated_after && !f->updated_before && !f->completed_after &&
+         !f->completed_before && !f->has_parent && !f->parent_id.n && !f->attribute_count &&
+         !f->error_contains.n && !f->waiting_on.n;
+}
+
+static bool filter_fits(duro_request *r, duro__finder *f, duro_str filter) {
+  if (!duro__arg_filter(r, filter, &f->arena, &f->query.filter)) return false;
+  if (!leaves_nobody_out(&f->query.filter) || duro_json_member_bool(f->args, "all", false))
+    return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT,
+                     "an empty filter matches every instance: it also needs all=true");
+  return false;
 }
 
 // --- Beginning ---
 
-static bool arguments_fit(duro_request *r, const duro__finder *f) {
+static bool arguments_fit(duro_request *r, const duro__finder *f, int64_t cap) {
   duro_str ids = duro__member(f->args, "instances"), filter = duro__member(f->args, "filter"),
            reason;
   int64_t most;
@@ -210,9 +223,9 @@ static bool arguments_fit(duro_request *r, const duro__finder *f) {
                        "exactly one of 'instances' and 'filter' is needed");
     return false;
   }
-  if (!filter.p || !is_empty(filter) || duro_json_member_bool(f->args, "all", false)) return true;
-  duro__request_fail(r, DURO_INVALID_ARGUMENT,
-                     "an empty filter matches every instance: it also needs all=true");
+  if (most <= cap) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "max_instances is %lld, at most %lld is allowed",
+                     (long long)most, (long long)cap);
   return false;
 }
 
@@ -229,8 +242,8 @@ void duro__bulk_begin(duro_runtime *rt, duro_request *r, duro_str args,
   f->counts = true;
   f->wanted = most_acted_on(rt, f);
   duro_str filter = duro__member(f->args, "filter");
-  bool fine = duro__arg_object(r, f->args) && arguments_fit(r, f);
-  if (fine && filter.p && duro__arg_filter(r, filter, &f->arena, &f->query.filter) &&
+  bool fine = duro__arg_object(r, f->args) && arguments_fit(r, f, rt->options.max_bulk_operations);
+  if (fine && filter.p && filter_fits(r, f, filter) &&
       duro__arg_only(r, f->args, &f->arena, &f->query.filter)) {
     duro__finder_begin(f);
     return;

@@ -5,6 +5,7 @@
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
 #include "runtime/page_token.h"
+#include "runtime/suggest.h"
 
 static bool read_one(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
                      duro_instance_row *row) {
@@ -28,7 +29,13 @@ typedef struct history_page {
 } history_page;
 
 static bool unknown_kind(duro_request *r, duro_str word) {
-  duro__request_fail(r, DURO_INVALID_ARGUMENT, "there is no event kind '%.*s'", DURO_FMT(word));
+  const char *known[DURO_EVENT_KIND_COUNT + 1] = {0};
+  for (int kind = DURO_EVENT_NONE + 1, n = 0; kind < DURO_EVENT_KIND_COUNT; kind++)
+    known[n++] = duro_event_kind_string((duro_event_kind)kind);
+  const char *near = duro__nearest(word, known);
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "there is no event kind '%.*s'%s%s%s",
+                     DURO_FMT(word), near ? " (did you mean '" : "", near ? near : "",
+                     near ? "'?)" : "");
   return false;
 }
 
@@ -36,6 +43,7 @@ static bool unknown_kind(duro_request *r, duro_str word) {
 static bool arg_kinds(duro_request *r, duro_str args, duro_arena *arena, history_page *p) {
   duro_str value = duro__member(args, "kinds");
   duro_json_reader reader;
+  bool any = false;
   p->all_kinds = !value.p;
   duro_json_open(&reader, value);
   for (duro_json_type type; value.p && (type = duro_json_next(&reader)) != DURO_JSON_END;) {
@@ -44,9 +52,11 @@ static bool arg_kinds(duro_request *r, duro_str args, duro_arena *arena, history
     duro_str word = type == DURO_JSON_STRING ? duro_json_text(&reader, arena) : reader.text;
     if (type != DURO_JSON_STRING || !duro_event_kind_from(word, &kind))
       return unknown_kind(r, word);
-    p->kinds[kind] = true;
+    p->kinds[kind] = any = true;
   }
-  return true;
+  if (any || p->all_kinds) return true;
+  duro__request_fail(r, DURO_INVALID_ARGUMENT, "'kinds' names no event kind");
+  return false;
 }
 
 static bool arg_order(duro_request *r, duro_str args, duro_arena *arena, history_page *p) {

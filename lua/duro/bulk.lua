@@ -88,12 +88,20 @@ define("resume_instances", "resumed", "Resumes many, as rt:resume does.", REASON
 define("delete_instances", "deleted", "Deletes many, each with its sub-orchestrations.", REASON,
   { "force", "boolean", default = false, doc = "also those that have not ended" })
 
+local function restricts(filter)
+  for _, value in pairs(filter) do
+    if value ~= "" and (type(value) ~= "table" or next(value) ~= nil) then return true end
+  end
+  return false
+end
+
+
 -- A filter is about failed roots, unless it says otherwise; an empty one still needs all=true.
 local function only_failed_roots(values)
   local checked, err = listing.check_filter(values)
   if not checked then return nil, err end
   local filter = checked.filter
-  if filter and (next(filter) ~= nil or checked.all) then
+  if filter and (restricts(filter) or checked.all) then
     filter.status = filter.status or { "failed" }
     if filter.has_parent == nil then filter.has_parent = false end
   end

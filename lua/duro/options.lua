@@ -154,11 +154,27 @@ local function is_integer(value)
 end
 
 
+-- What is in a table beside 1..n would be passed over in silence: an id that is not acted upon.
+local function array_check(value, what)
+  local count = 0
+  for key in pairs(value) do
+    if not is_integer(key) or key < 1 then
+      options.blame(("%s must be an array, not a table with the key '%s'"):format(what, tostring(key)))
+    end
+    count = count + 1
+  end
+  for i = 1, count do
+    if value[i] == nil then options.blame(("%s has a hole: element %d is nil"):format(what, i)) end
+  end
+end
+
+
 -- The elements of a list by a check of their own; a single value counts as a list of one.
 local function list_of(element)
   return function(value, what)
     if type(value) ~= "table" then value = { value } end
-    local list = {}
+    array_check(value, what)
+    local list = core.array {} -- also when nothing is in it
     for i, item in ipairs(value) do
       if not element.accepts(item) then
         options.blame(("%s element %d must be %s, got %s"):format(what, i, element.says, type(item)))
@@ -172,15 +188,24 @@ local function list_of(element)
 end
 
 
+-- Attributes are found by equality, and 5.0 == 5: whole floats are written as the integers they equal.
+local function attribute_value(item)
+  if type(item) ~= "number" or item % 1 ~= 0 or math.abs(item) >= 2 ^ 53 then return item end
+  return whole(item)
+end
+
+
 local function attributes_check(value, what)
+  local attributes = {}
   for key, item in pairs(value) do
     if type(key) ~= "string" then options.blame(("the keys of %s must be strings"):format(what)) end
     local kind = type(item)
     if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
       options.blame(("%s: '%s' must be a string, number or boolean, got %s"):format(what, key, kind))
     end
+    attributes[key] = attribute_value(item)
   end
-  return value
+  return attributes
 end
 
 

@@ -251,4 +251,24 @@ describe("why an instance of another process does nothing", function()
     assert.matches("^no process owns the file; waits for event 'go' for ", answer.reason)
     assert.matches("duro.open", answer.suggestion, 1, true)
   end)
+
+  it("is first that it is suspended, also when nobody owns the file", function()
+    start_owner [[rt:orchestration("under_test", function(ctx) ctx:wait_event("go") end)]]
+    assert(client:suspend("i", "lunch"))
+    owner:kill()
+    owner = nil
+    local answer = assert(client:why("i"))
+    assert.equal("suspended", answer.state)
+    assert.equal("it is suspended: lunch; no process owns the file", answer.reason)
+  end)
+
+  it("is also that its code is not here, before it is needed", function()
+    start_owner [[rt:orchestration("under_test", function(ctx) ctx:wait_event("go") end)]]
+    runtimes.until_true(client, function() return client:why("i").reason:find("event 'go'", 1, true) end)
+    owner:kill()
+    owner = nil
+    client:close()
+    local rt = runtimes.open { path = path, clock = "system" }
+    assert.matches("orchestration 'under_test' version '1.0.0' is not registered here$", rt:why("i").reason)
+  end)
 end)

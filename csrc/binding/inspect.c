@@ -112,12 +112,14 @@ static const char *function_name(duro__fiber *f, int level, const lua_Debug *ar)
   return ar->name ? ar->name : "?";
 }
 
-static void add_frames(lua_State *L, duro__fiber *f, duro_buf *out, bool *first) {
+static int add_frames(lua_State *L, duro__fiber *f, duro_buf *out, bool *first) {
   duro__host *h = f->program->host;
   lua_Debug ar;
+  int count = 0;
   for (int level = 0; level < MAX_FRAMES && lua_getstack(f->co, level, &ar); level++) {
     lua_getinfo(f->co, "Sln", &ar);
     if (*ar.what == 'C' || duro__host_is_own(h, &ar)) continue;
+    count++;
     if (!*first) duro_buf_add_char(out, ',');
     *first = false;
     duro_buf_add_lit(out, "{\"source\":");
@@ -134,6 +136,30 @@ static void add_frames(lua_State *L, duro__fiber *f, duro_buf *out, bool *first)
       lua_error(L); // the answer may go through the file
     duro_buf_add_char(out, '}');
   }
+  return count;
+}
+
+// "return ctx:activity(...)" is a tail call, which takes the place of the function that makes it. That
+// one is shown by where it begins; where a block's begins is not known any more.
+static void add_replaced_frame(lua_State *L, duro__fiber *f, duro_buf *out, bool *first) {
+  lua_Debug ar = {0};
+  bool block = f->number > 1;
+  if (!block) {
+    duro__host_push(L, f->program->fn_ref);
+    lua_getinfo(L, ">S", &ar);
+  }
+  if (!*first) duro_buf_add_char(out, ',');
+  *first = false;
+  duro_buf_add_lit(out, "{\"source\":");
+  add_text(L, f->program->host, block ? "?" : ar.short_src, out);
+  duro_buf_printf(out, ",\"line\":%d,\"function\":\"%s\",\"tail_call\":true", ar.linedefined,
+                  block ? "block" : "orchestration");
+  if (block) duro_buf_printf(out, ",\"block\":%u", (unsigned)(f->number - 1));
+  duro_buf_add_lit(out, ",\"locals\":");
+  size_t locals = out->n;
+  duro_buf_add_lit(out, "{}");
+  if (!duro__codec_hide(L, f->program->rt, out, locals)) lua_error(L);
+  duro_buf_add_char(out, '}');
 }
 
 static int show_stack(lua_State *L, inspection *i) {
@@ -141,7 +167,9 @@ static int show_stack(lua_State *L, inspection *i) {
   luaL_checkstack(L, 20, NULL);
   duro_buf_add_char(i->out, '[');
   for (duro__fiber *f = i->p->fibers; f; f = f->next) {
-    if (f->state != DURO__DEAD) add_frames(L, f, i->out, &first);
+    if (f->state == DURO__DEAD) continue;
+    if (!add_frames(L, f, i->out, &first) && lua_status(f->co) == LUA_YIELD)
+      add_replaced_frame(L, f, i->out, &first);
   }
   duro_buf_add_char(i->out, ']');
   return 0;

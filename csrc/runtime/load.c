@@ -27,6 +27,10 @@ duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_cod
   duro__code *code = NULL;
   if (with_code) {
     code = duro__find_orchestration(rt, i->name, i->version);
+    if (!code && !i->version.n) {
+      return duro_fail(err, DURO_NOT_REGISTERED,
+                       "orchestration '%.*s' is not registered in this process", DURO_FMT(i->name));
+    }
     if (!code) {
       return duro_fail(err, DURO_NOT_REGISTERED,
                        "orchestration '%.*s' version '%.*s' is not registered in this process",

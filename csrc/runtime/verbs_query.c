@@ -41,8 +41,10 @@ static bool can_answer(duro_request *r, const duro__instance *i) {
     duro__request_fail(r, DURO_UNAVAILABLE, "instance '%.*s' runs on another Lua VM",
                        DURO_FMT(i->id));
   } else if (i->status == DURO_STATUS_STALLED) {
-    duro__request_fail(r, DURO_STALLED, "instance '%.*s' is stalled: its code cannot be asked",
-                       DURO_FMT(i->id));
+    duro__request_fail(r, DURO_STALLED,
+                       "instance '%.*s' is stalled: its code cannot be asked (rt:why('%.*s') says "
+                       "what would help)",
+                       DURO_FMT(i->id), DURO_FMT(i->id));
   } else if (i->status == DURO_STATUS_PENDING) {
     duro__request_fail(r, DURO_UNAVAILABLE, "instance '%.*s' has not begun", DURO_FMT(i->id));
   } else {

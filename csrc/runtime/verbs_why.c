@@ -95,7 +95,10 @@ static void say_stalled(question *q) {
   bool missing = duro_str_equal(code, DURO_STR("not_registered"));
   SAY(missing ? "not_registered" : "stalled", q->row.updated_at_ms, "it stands still: %.*s",
       DURO_FMT(message));
-  if (missing) {
+  if (missing && !q->row.version.n) {
+    ADVISE("register it: rt:orchestration('%.*s', function(ctx, input) ... end)",
+           DURO_FMT(q->row.name));
+  } else if (missing) {
     ADVISE("register it: rt:orchestration('%.*s', {version='%.*s'}, function(ctx, input) ... end)",
            DURO_FMT(q->row.name), DURO_FMT(q->row.version));
   } else if (duro_str_equal(code, DURO_STR("nondeterminism"))) {
@@ -185,6 +188,13 @@ static bool read_events(question *q) {
                            &q->events);
 }
 
+// It waits as it should, but stalls as soon as it is to go on.
+static void say_code_missing(question *q) {
+  if (duro__find_orchestration(q->rt, q->row.name, q->row.version)) return;
+  duro_buf_printf(&q->reason.reason, "; orchestration '%.*s' version '%.*s' is not registered here",
+                  DURO_FMT(q->row.name), DURO_FMT(q->row.version));
+}
+
 static void why_running(question *q, duro__instance *i) {
   if (i && i->exec) {
     say_running(q, i->exec, i, true);
@@ -195,6 +205,7 @@ static void why_running(question *q, duro__instance *i) {
   duro__exec *x = duro__scan(q->rt, q->request, &q->row, &q->events);
   if (!x) return;
   say_running(q, x, NULL, true);
+  say_code_missing(q);
   duro__exec_free(x);
   answer(q, i);
 }
@@ -256,6 +267,13 @@ static bool is_stuck(question *q) {
 
 static void say_no_owner(question *q) {
   duro__exec *x;
+  if (q->row.status == DURO_STATUS_SUSPENDED) { // an owner alone would not move it
+    if (!read_events(q)) return;
+    say_suspended(q);
+    duro_buf_add_lit(&q->reason.reason, "; no process owns the file");
+    answer(q, NULL);
+    return;
+  }
   if (!read_events(q) || !(x = duro__scan(q->rt, q->request, &q->row, &q->events))) return;
   duro__reason inner = {0};
   SAY("no_owner", q->row.updated_at_ms, "no process owns the file");

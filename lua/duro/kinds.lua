@@ -192,8 +192,8 @@ function kinds.stack(list, ui)
       block = frame.block
       out[#out + 1] = block and ("block %d (ctx:spawn):"):format(block) or "the orchestration:"
     end
-    out[#out + 1] = ("\t%s:%d: in function %s"):format(ui.plain(frame.source), frame.line,
-      ui.name(frame["function"]))
+    out[#out + 1] = ("\t%s:%d: in function %s%s"):format(ui.plain(frame.source), frame.line,
+      ui.name(frame["function"]), frame.tail_call and " (in its last call)" or "")
     local names = {}
     for name in pairs(frame.locals or {}) do names[#names + 1] = name end
     table.sort(names)

@@ -368,7 +368,8 @@ TEST(a_name_nobody_registered_waits_until_somebody_does) {
   run_idle(rt);
   CHECK(strstr(ask(rt, "status", "{\"id\":\"l\"}"), "\"status\":\"stalled\"") != NULL);
   CHECK_STR(ask(rt, "query", "{\"id\":\"l\",\"name\":\"x\"}"),
-            "stalled: instance 'l' is stalled: its code cannot be asked");
+            "stalled: instance 'l' is stalled: its code cannot be asked "
+            "(rt:why('l') says what would help)");
   register_script(rt, "later", "");
   CHECK_STR(ask(rt, "wait", "{\"id\":\"l\"}"),
             "{\"instance_id\":\"l\",\"status\":\"completed\",\"output\":4}");

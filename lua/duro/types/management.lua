@@ -270,6 +270,7 @@ function Runtime:descriptor(id) end
 ---@field function string
 ---@field locals table<string, any>
 ---@field block? integer of ctx:spawn, from 1; absent in the orchestration itself
+---@field tail_call? true its last call ("return ctx:activity(...)") took its place: line is where it begins
 
 ---Where the code waits: the innermost frame first; prints like a traceback.
 ---Errors: not_found, stalled, unavailable. context: anywhere.

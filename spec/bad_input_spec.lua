@@ -48,6 +48,16 @@ describe("opening", function()
     assert.equal("unsupported", refused("postgres://host/db").code)
   end)
 
+  it("a path with a zero byte is refused, never cut there", function()
+    assert.equal("invalid_argument", refused("a\0b").code)
+    assert.is_nil(io.open("a", "rb"))
+  end)
+
+  it("memory is for one process, so nobody is its client or worker", function()
+    assert.equal("invalid_argument", refused({ path = ":memory:", role = "client" }).code)
+    assert.equal("invalid_argument", refused({ path = ":memory:", role = "worker", queues = { "q" } }).code)
+  end)
+
   it("with an unknown option or a wrong type raises", function()
     assert.error_matches(function() duro.open { path = ":memory:", durabilty = "full" } end,
       "unknown option 'durabilty' %(did you mean 'durability'%?%)")

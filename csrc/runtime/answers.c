@@ -44,9 +44,10 @@ void duro__add_payload_member(duro_buf *b, const char *key, duro_str json) {
     return;
   }
   duro__add_key(b, key);
-  duro_buf_add_lit(b, "{\"code\":\"corrupt\",\"message\":\"the stored ");
+  duro_buf_add_lit(b, "{\"$duro\":\"raised\",\"error\":"
+                      "{\"code\":\"corrupt\",\"message\":\"the stored ");
   duro_buf_add_str(b, duro_str_from(key));
-  duro_buf_add_lit(b, " cannot be read\"}");
+  duro_buf_add_lit(b, " cannot be read\"}}");
 }
 
 void duro__add_int_member(duro_buf *b, const char *key, int64_t number) {
@@ -188,6 +189,13 @@ bool duro__read_events(duro_runtime *rt, duro_request *r, int64_t key, int64_t e
   duro_code code = duro__store_history(rt->store, key, execution_id, arena, &texts, &err);
   if (!code) code = duro_events_decode(texts.items, texts.count, arena, out, &err);
   if (!code) return true;
+  if (code == DURO_CORRUPT) {
+    const char *why = err && err->message ? err->message : "";
+    duro__request_fail(r, code, "the history of execution %lld cannot be read: %s",
+                       (long long)execution_id, why);
+    duro_error_free(err);
+    return false;
+  }
   duro__fail_with(r, code, err);
   return false;
 }

@@ -80,8 +80,12 @@ local default
 
 -- --- Opening and closing ---
 
--- Options that need another one.
+-- Options that need another one, or do not go together.
 local function incomplete(values)
+  if values.path:find("[%z\1-\31\127]") then return "option 'path' has a control character" end
+  if values.path == ":memory:" and (values.role == "client" or values.role == "worker") then
+    return ("a %s needs a file: no other process can own what is in this one's memory"):format(values.role)
+  end
   if values.executor and not values.sleep then
     return "option 'executor' needs 'sleep' beside it: what the host runs has to wait with the host's own sleep"
   end

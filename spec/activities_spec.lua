@@ -374,7 +374,9 @@ describe("a retried activity", function()
     rt:orchestration("retries", function(ctx)
       return ctx:activity("steps", nil, { heartbeat_timeout = 5, retry = { max_attempts = 2 } })
     end)
-    assert.same({ step = 3 }, runtimes.finish(rt, "retries"))
+    assert.same({ step = 3 }, runtimes.finish(rt, "retries", nil, nil, { id = "r" }))
+    local lost = rt:history({ instance = "r", kinds = { "activity_retry_scheduled" } }).events[1].error
+    assert.same({ "timeout", "no heartbeat came in time" }, { lost.code, lost.message })
   end)
 
   it("refuses a policy out of range", function()

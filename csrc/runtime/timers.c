@@ -106,14 +106,31 @@ static duro_str details_of(const duro__open *o) {
   return job && job->heartbeat.n ? duro_buf_str(&job->heartbeat) : DURO_NONE;
 }
 
+// Whether it is its heartbeats that did not come. Of an attempt elsewhere only the limits are known.
+static bool fell_silent(const duro__open *o) {
+  const duro_job *job = o ? o->runtime : NULL;
+  if (job && !o->queue.p)
+    return job->beat_due_ms &&
+           (!job->attempt_deadline_ms || job->beat_due_ms < job->attempt_deadline_ms);
+  return o && duro_json_member_int(o->options, "heartbeat_timeout_ms", 0) &&
+         !duro_json_member_int(o->options, "attempt_timeout_ms", 0);
+}
+
+static duro_str limit_error(const duro__open *o, bool whole) {
+  if (whole)
+    return DURO_STR("{\"code\":\"timeout\",\"message\":\"the activity's time was over\","
+                    "\"retryable\":false}");
+  if (fell_silent(o))
+    return DURO_STR("{\"code\":\"timeout\",\"message\":\"no heartbeat came in time\"}");
+  return DURO_STR("{\"code\":\"timeout\",\"message\":\"the attempt's time was over\"}");
+}
+
 static void attempt_timed_out(duro_runtime *rt, duro__instance *i, int64_t task, bool whole) {
   duro__open *o = duro__exec_open(i->exec, task);
   duro_arena arena = {0};
   duro_event e = {
       .kind = DURO_EVENT_ACTIVITY_FAILED, .source = task, .attempt = o ? o->attempt : 0};
-  e.error = whole ? DURO_STR("{\"code\":\"timeout\",\"message\":\"the activity's time was over\","
-                             "\"retryable\":false}")
-                  : DURO_STR("{\"code\":\"timeout\",\"message\":\"the attempt's time was over\"}");
+  e.error = limit_error(o, whole);
   if (o && o->queue.p) { // its row goes with the turn
     if (whole || duro__queue_overdue(rt, i, o, &arena, &e.heartbeat)) arrive(rt, i, &e);
   } else {

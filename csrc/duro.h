@@ -113,6 +113,8 @@ duro_code duro_register_activity(duro_runtime *rt, duro_str name, void *code, bo
 
 // --- The loop ---
 // Does what is ready now, and waits at most `timeout_ms` for more when nothing was (negative: for ever).
+// With 0 it never waits; else, where only a commit is left to wait for, this thread makes it by itself, and
+// comes back when it is on the disk.
 // Returns as soon as something was done: turns run, jobs ready, or a request answered.
 // Errors: locked (the lease was lost), closed. Faults of the store are retried within, not returned.
 duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_error **err);

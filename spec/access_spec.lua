@@ -455,6 +455,22 @@ describe("redaction", function()
     return value
   end
 
+  it("cannot be got around by searching for the value", function()
+    local view = open(function(_, path, value) return path:find("card", 1, true) and "***" or value end)
+    assert(rt:start("pay", { card = "SECRET", amount = 1 }, { id = "ann-1", attributes = { card = "SECRET", n = 1 } }))
+    assert(rt:run_until_idle())
+    for _, search in ipairs { { text = "SEC" }, { input = { card = "SECRET" } }, { input = { ["card.1"] = 5 } },
+      { input = { ["1.card"] = 5 } },
+      { input = { amount = 1 }, filter = { attributes = { card = "SECRET" } } } } do
+      local found, err = view:search_instances(search)
+      assert.is_nil(found)
+      assert.equal("denied", err.code)
+    end
+    assert.equal("denied", select(2, view:list_instances { attributes = { card = "SECRET" } }).code)
+    assert.equal(1, #view:search_instances { input = { amount = 1 }, filter = { attributes = { n = 1 } } })
+    assert.equal(0, #view:search_instances { input = { ["1\\.5.99999999999999999999.0x1"] = 1 } })
+  end)
+
   it("covers every payload that leaves, of one that runs, ends and fails", function()
     local view = open(hide)
     assert(rt:start("pay", { card = "SECRET", amount = 1 }, { id = "ann-1" }))

@@ -361,6 +361,10 @@ local function gate(handle, verb, args, timeout_ms)
   local view, rule = view_of[handle], access.RULES[verb]
   view.warned = {}
   if not rule then return refuse(view, verb) end
+  local probed = view.ask and type(args) == "table" and redaction.probed(view.ask, verb, args)
+  if probed then
+    return nil, errors.new("denied", ("%s: values that are redacted cannot be found by '%s'"):format(verb, probed))
+  end
   return rule(view, verb, args or {}, timeout_ms)
 end
 

@@ -156,4 +156,65 @@ function redaction.of_error(ask, err)
 end
 
 
+-- --- What is asked for ---
+
+-- A value that the view would see as it is.
+local function plain(ask, path, value)
+  if value ~= core.null and ask(path, value) ~= value then return false end
+  if type(value) ~= "table" or value == core.null then return true end
+  for key, inner in pairs(value) do
+    if not plain(ask, step(path, key), inner) then return false end
+  end
+  return true
+end
+
+
+-- A step of a search: digits are an index, or a key that looks like one.
+local function plain_step(ask, path, key, value)
+  if not plain(ask, step(path, key), value) then return nil end
+  local index = key:find("^%d+$") and #key < 10 and tonumber(key)
+  if not index then return step(path, key) end
+  return plain(ask, step(path, index), value) and step(path, index)
+end
+
+
+-- Of a search, such as "customer.id" or "items.3": every step of the way is asked about, too.
+local function plain_path(ask, root, searched, value)
+  local path, at, key = root, 1, ""
+  while at <= #searched do
+    local c = searched:sub(at, at)
+    if c == "\\" and searched:find("^[.\\]", at + 1) then
+      at = at + 1
+      key = key .. searched:sub(at, at)
+    elseif c == "." then
+      path = plain_step(ask, path, key, {})
+      if not path then return false end
+      key = ""
+    else
+      key = key .. c
+    end
+    at = at + 1
+  end
+  return plain(ask, root, {}) and plain_step(ask, path, key, value)
+end
+
+
+--- What in the arguments of a question would find out by asking what is redacted: its name, or nil.
+function redaction.probed(ask, verb, args)
+  local filter = type(args.filter) == "table" and args.filter or {}
+  for key, value in pairs(filter.attributes or {}) do
+    if not plain_path(ask, "attributes", key:gsub("[.\\]", "\\%0"), value) then return "attributes" end
+  end
+  if filter.error_contains and not plain(ask, "error.message", filter.error_contains) then return "error_contains" end
+  if verb ~= "search_instances" then return nil end
+  if args.text then return "text" end -- of any value
+  for _, root in ipairs { "input", "output" } do
+    for searched, value in pairs(args[root] or {}) do
+      if not plain_path(ask, root, searched, value) then return root end
+    end
+  end
+  return nil
+end
+
+
 return redaction

@@ -32,6 +32,7 @@ describe("the interpreters' own prompt, with -l duro", function()
       "expect > ", "send = duro.list_instances()\\n", "expect order-1",
       "expect > ", "send = duro.help('list_instances')\\n", "expect error_contains",
       "expect > ", "send = duro.status('order-9')\\n", "expect there is no instance 'order-9'",
+      "expect > ", "send = { item = 'book', pages = { 1, 2 } }\\n", [[expect { item = "book", pages = { 1, 2 } }]],
       "expect > ", "send \\x04",
       command = terminal.interpreter("-l", "duro", "-i"), columns = 44,
     }
@@ -45,6 +46,17 @@ describe("the interpreters' own prompt, with -l duro", function()
     local run = shell.lua_settings() .. " " .. shell.interpreter
     assert.equal("nil\n", shell.output(run .. [[ -e 'require "duro" print(duro)' ]]))
     assert.equal("table\n", shell.output(run .. [[ -l duro -e 'print(type(duro))']]))
+  end)
+
+  it("prints tables at a prompt, and leaves print alone in a script", function()
+    local run = shell.lua_settings() .. " " .. shell.interpreter
+    assert.equal("{ 1 }\tnil\n", shell.output(run .. [[ -l duro -e 'print({ 1 }, nil)']]))
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write("print({ 1 })")
+    file:close()
+    assert.matches("^table: ", shell.output(run .. " -l duro " .. path))
+    os.remove(path)
   end)
 end)
 

@@ -16,6 +16,7 @@ local runtime = require "duro.runtime"
 
 -- What this half expects of the C half: DURO_ABI in csrc/duro.h.
 local ABI = 1
+local unpack = table.unpack or unpack
 
 if core.abi ~= ABI then
   error(("duro: the C module has interface %s, the Lua files need %s: install both from one version")
@@ -79,20 +80,37 @@ setmetatable(duro, {
 })
 
 
--- Whether the options of the interpreter, which stand before the script, have `-l duro`.
-local function named_by_option()
-  local words = rawget(_G, "arg")
-  if type(words) ~= "table" then return false end
-  local i = -1
-  while words[i] ~= nil do
+-- Whether `-l duro` stands among the interpreter's words from `first` on, by `step`.
+local function has_option(words, first, step)
+  for i = first, first + 100 * step, step do
     if words[i] == "-lduro" or (words[i] == "-l" and words[i + 1] == "duro") then return true end
-    i = i - 1
+    if words[i] == nil then return false end
   end
   return false
 end
 
 
-if core.vm == "luajit" and rawget(_G, "duro") == nil and named_by_option() then rawset(_G, "duro", duro) end
+-- At a prompt payloads, which are plain tables, print as Lua writes them and not as addresses.
+local function print_tables()
+  local plain = print
+  rawset(_G, "print", function(...)
+    local values = { n = select("#", ...), ... }
+    for i = 1, values.n do
+      if type(values[i]) == "table" and getmetatable(values[i]) == nil then values[i] = duro.show(values[i]) end
+    end
+    return plain(unpack(values, 1, values.n))
+  end)
+end
+
+
+-- The interpreter's own words stand before the script's: there `-l duro` makes a global. Without a script
+-- it is a prompt (or -e); then lua5.4 has its words from 0 on.
+local words = rawget(_G, "arg")
+if type(words) == "table" then
+  local named = has_option(words, -1, -1)
+  if core.vm == "luajit" and named and rawget(_G, "duro") == nil then rawset(_G, "duro", duro) end
+  if words[0] == nil and named or words[-1] == nil and has_option(words, 1, 1) then print_tables() end
+end
 
 
 return duro

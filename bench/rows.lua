@@ -163,14 +163,14 @@ local rows = {
         ratio = false },
     },
   }, {
-    scenario = "throughput", options = { instances = 5000, steps = 20, stream = "waiting" },
-    quick = { instances = 2000 }, durabilities = FULL,
+    scenario = "throughput", options = { instances = 5000, steps = 100, stream = "waiting" },
+    quick = { instances = 2000, steps = 20 }, durabilities = FULL,
     ceiling = { "throughput", "per_second", "no stream", options = { stream = "none" } },
     rows = { { "stream.waiting", "a stream in the process that waits for another event", "per_second", "activities/s",
       target = at_least("ratio", 0.9) } },
   }, {
-    scenario = "throughput", options = { instances = 5000, steps = 20, stream = "reading" },
-    quick = { instances = 2000 }, durabilities = FULL,
+    scenario = "throughput", options = { instances = 5000, steps = 100, stream = "reading" },
+    quick = { instances = 2000, steps = 20 }, durabilities = FULL,
     ceiling = { "throughput", "per_second", "no stream", options = { stream = "none" } },
     rows = {
       { "stream.reading", "a stream in the process that reads every event", "per_second", "activities/s" },

@@ -70,6 +70,17 @@ duro_code duro_message_decode(duro_pool *pool, int64_t instance_key, int64_t exe
 
 void duro_message_encode(duro_buf *b, const duro_message *m) { duro_event_encode(b, &m->event, 0); }
 
+duro_message *duro_message_reverse(duro_message *list) {
+  duro_message *reversed = NULL;
+  while (list) {
+    duro_message *next = list->next;
+    list->next = reversed;
+    reversed = list;
+    list = next;
+  }
+  return reversed;
+}
+
 void duro_message_free(duro_message *m) {
   if (m) duro_pool_give(m->pool, m);
 }

@@ -28,6 +28,7 @@ duro_message *duro_message_new(duro_pool *pool, int64_t instance_key, int64_t ex
 duro_code duro_message_decode(duro_pool *pool, int64_t instance_key, int64_t execution_id,
                               duro_str body, duro_message **out, duro_error **err);
 void duro_message_encode(duro_buf *b, const duro_message *m); // the event's JSON, id 0
+duro_message *duro_message_reverse(duro_message *list);       // by `next`
 void duro_message_free(duro_message *m);
 
 #endif

@@ -162,7 +162,7 @@ void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i)
   if (i->needs_insert)
     duro__instance_insert(rt, b, i, NULL);
   else if (i->insert_batch != b->rows.id || i->last_seq)
-    duro__row_wake(rt, b, i); // else its new row says so
+    duro__row_wake(rt, b, i, 0); // else its new row says so
 }
 
 // What this batch caused and no turn of it consumed goes along as rows, so that it survives.

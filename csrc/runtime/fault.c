@@ -182,15 +182,8 @@ static bool reload(duro_runtime *rt) {
     rt->reload.count--;
     if (i) duro__instance_ready(rt, i);
   }
-  duro_message *m = rt->kept;
+  duro_message *in_order = duro_message_reverse(rt->kept); // `kept` is newest first
   rt->kept = NULL;
-  duro_message *in_order = NULL;
-  while (m) { // `kept` is newest first
-    duro_message *next = m->next;
-    m->next = in_order;
-    in_order = m;
-    m = next;
-  }
   while (in_order) {
     duro_message *next = in_order->next;
     in_order->next = NULL;

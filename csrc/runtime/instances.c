@@ -381,7 +381,7 @@ static void park(duro_runtime *rt, duro__instance *i, duro_message *m) {
   duro__batch_add_message(rt, b, m);
   duro__batch_touch(rt, b, i);
   m->must_keep = true;
-  if (i->foreign_vm) duro__row_wake(rt, b, i); // so that its own VM finds it
+  if (i->foreign_vm) duro__row_wake(rt, b, i, 0); // so that its own VM finds it
   if (m->waiter) duro__batch_answer(rt, b, m->waiter);
   m->waiter = NULL;
 }
@@ -402,6 +402,30 @@ void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m) {
     park(rt, i, m);
   else
     duro__instance_ready(rt, i);
+}
+
+bool duro__send(duro_runtime *rt, duro__instance *to, int64_t execution_id, const duro_event *e) {
+  duro_message *m = duro_message_new(&rt->blocks, to->key, execution_id, e);
+  if (!m) {
+    duro_error *err = NULL;
+    duro_fail_oom(&err);
+    duro__batch_poison(rt, err);
+    return false;
+  }
+  m->must_keep = true;
+  duro__deliver(rt, to, m);
+  return true;
+}
+
+void duro__submit(duro_runtime *rt, duro_request *r, duro__instance *to, int64_t execution_id,
+                  const duro_event *e) {
+  duro_message *m = duro_message_new(&rt->blocks, to->key, execution_id, e);
+  if (!m) {
+    if (r) duro__request_fail(r, DURO_OUT_OF_MEMORY, "%s", duro_code_sentence(DURO_OUT_OF_MEMORY));
+    return;
+  }
+  m->waiter = r;
+  duro__deliver(rt, to, m);
 }
 
 // --- Code that changed ---

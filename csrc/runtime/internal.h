@@ -405,6 +405,13 @@ void duro__instance_ready(duro_runtime *rt, duro__instance *i);
 duro__instance *duro__instance_next_ready(duro_runtime *rt);
 // Hands a message over (owned). Wakes it; or, when it cannot run, makes the message a row.
 void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m);
+// In the open batch: a turn of the receiver takes the event there, or the batch carries it as a row.
+// False: memory is out, and the batch is not to be stored.
+bool duro__send(duro_runtime *rt, duro__instance *to, int64_t execution_id, const duro_event *e);
+// For a request, which is answered once the turn that takes the event is durable (NULL: for nobody).
+// Without memory the request fails.
+void duro__submit(duro_runtime *rt, duro_request *r, duro__instance *to, int64_t execution_id,
+                  const duro_event *e);
 // Its exec with code (fresh, before any history), or, for what must be ended without its code, without.
 duro_code duro__instance_exec(duro_runtime *rt, duro__instance *i, bool with_code,
                               duro_error **err);
@@ -447,8 +454,8 @@ typedef struct duro__change {
 } duro__change;
 void duro__row_change(duro_runtime *rt, duro__batch *b, const duro__change *c);
 void duro__row_pending(duro_runtime *rt, duro__batch *b, const duro__instance *i);
-void duro__row_wake(duro_runtime *rt, duro__batch *b,
-                    duro__instance *i); // a message row waits for it
+// When it is to be looked at next: 0 = now, because a message row waits for it.
+void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i, int64_t wake_at_ms);
 void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsigned set,
                       const duro__turn_result *result);
 // Adds the instance's row to the batch; `result` (its turn in this batch) may already end it, or NULL.

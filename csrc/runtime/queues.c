@@ -401,17 +401,6 @@ static duro__instance *receiver(duro_runtime *rt, duro_request *r, int64_t key) 
   return NULL;
 }
 
-static void deliver(duro_runtime *rt, duro_request *r, duro__instance *i, int64_t execution_id,
-                    const duro_event *e) {
-  duro_message *m = duro_message_new(&rt->blocks, i->key, execution_id, e);
-  if (!m) {
-    if (r) duro__fail_memory(r);
-    return;
-  }
-  m->waiter = r;
-  duro__deliver(rt, i, m);
-}
-
 // How many of its losses are in history, or on their way there. What cannot be known counts as none.
 static int64_t losses_known(const duro__instance *i, int64_t task) {
   int64_t known = 0;
@@ -430,9 +419,9 @@ static void take_losses(duro_runtime *rt, duro_request *r, duro__instance *i, in
   e->kind = DURO_EVENT_ACTIVITY_FAILED;
   e->lost = true;
   e->error = DURO_STR("{\"code\":\"unavailable\",\"message\":\"the worker that ran it has died\"}");
-  for (; news > 1; news--) deliver(rt, NULL, i, execution_id, e);
+  for (; news > 1; news--) duro__submit(rt, NULL, i, execution_id, e);
   if (news > 0)
-    deliver(rt, r, i, execution_id, e);
+    duro__submit(rt, r, i, execution_id, e);
   else
     duro__request_durable(r);
 }
@@ -457,5 +446,5 @@ void duro__verb_job(duro_runtime *rt, duro_request *r, duro_str args) {
     e.kind = DURO_EVENT_ACTIVITY_DEFERRED;
     e.fire_at_ms = duro_json_member_int(args, "fire_at", 0);
   }
-  deliver(rt, r, i, execution_id, &e);
+  duro__submit(rt, r, i, execution_id, &e);
 }

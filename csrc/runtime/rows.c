@@ -145,7 +145,7 @@ void duro__row_pending(duro_runtime *rt, duro__batch *b, const duro__instance *i
                                    .status = DURO_STATUS_PENDING});
 }
 
-void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i, int64_t wake_at_ms) {
   duro_instance_update *u = duro__vec_push(&b->updates);
   if (!u) {
     b->poisoned = true;
@@ -155,5 +155,5 @@ void duro__row_wake(duro_runtime *rt, duro__batch *b, duro__instance *i) {
   u->row.key = i->key;
   u->row.updated_at_ms = duro__now(rt);
   u->row.status = i->status;
-  u->row.wake_at_ms = 0;
+  u->row.wake_at_ms = wake_at_ms;
 }

@@ -187,10 +187,7 @@ void duro__tree_tell_parent(duro_runtime *rt, const duro_instance_row *root) {
       .error =
           DURO_STR("{\"code\":\"terminated\",\"message\":\"the sub-orchestration was deleted\"}"),
   };
-  duro_message *m = duro_message_new(&rt->blocks, parent->key, root->parent_execution_id, &e);
-  if (!m) return;
-  m->must_keep = true;
-  duro__deliver(rt, parent, m);
+  duro__send(rt, parent, root->parent_execution_id, &e);
 }
 
 void duro__tree_free(duro__tree *t) {

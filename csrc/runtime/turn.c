@@ -11,19 +11,6 @@
 
 // --- Messages to others ---
 
-static void post_event(duro_runtime *rt, duro__instance *to, const duro_event *e,
-                       int64_t execution_id) {
-  duro_message *m = duro_message_new(&rt->blocks, to->key, execution_id, e);
-  if (!m) {
-    duro_error *err = NULL;
-    duro_fail_oom(&err);
-    duro__batch_poison(rt, err);
-    return;
-  }
-  m->must_keep = true;
-  duro__deliver(rt, to, m);
-}
-
 // The receiver, or NULL when it has ended or is unknown. When the store cannot tell, the whole batch
 // must not be stored: the message would be lost.
 static duro__instance *receiver(duro_runtime *rt, duro_str id, int64_t key) {
@@ -47,7 +34,7 @@ static void child_refused(duro_runtime *rt, duro__instance *parent, int64_t task
   duro_buf_add_char(&error, '}');
   duro_event e = {
       .kind = DURO_EVENT_SUB_ORCHESTRATION_FAILED, .source = task, .error = duro_buf_str(&error)};
-  post_event(rt, parent, &e, parent->execution_id);
+  duro__send(rt, parent, parent->execution_id, &e);
   duro_buf_free(&error);
 }
 
@@ -105,7 +92,7 @@ static void send_event(duro_runtime *rt, const duro_event *sent) {
     return;
   }
   duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED, .name = sent->name, .input = sent->input};
-  post_event(rt, to, &e, 0);
+  duro__send(rt, to, 0, &e);
 }
 
 static void end_child(duro_runtime *rt, const duro__effect *effect) {
@@ -114,7 +101,7 @@ static void end_child(duro_runtime *rt, const duro__effect *effect) {
   duro_event e = {.kind = effect->kind == DURO__CANCEL_CHILD ? DURO_EVENT_CANCEL_REQUESTED
                                                              : DURO_EVENT_ORCHESTRATION_TERMINATED,
                   .reason = effect->event.reason};
-  post_event(rt, child, &e, 0);
+  duro__send(rt, child, 0, &e);
 }
 
 static void after(duro_runtime *rt, duro__batch *b, duro__instance *i, duro__after_kind kind,
@@ -180,7 +167,7 @@ static void tell_parent(duro_runtime *rt, duro__instance *i, const duro__turn_re
     duro_buf_add_char(&error, '}');
     e.error = duro_buf_str(&error);
   }
-  post_event(rt, parent, &e, i->parent_execution_id);
+  duro__send(rt, parent, i->parent_execution_id, &e);
   duro_buf_free(&error);
 }
 
@@ -333,13 +320,7 @@ static duro_code apply_inbox(duro__instance *i, takes which, duro_message **done
 }
 
 static void consume_all(duro_runtime *rt, duro__batch *b, duro_message *newest_first) {
-  duro_message *m = NULL;
-  while (newest_first) {
-    duro_message *next = newest_first->next;
-    newest_first->next = m;
-    m = newest_first;
-    newest_first = next;
-  }
+  duro_message *m = duro_message_reverse(newest_first);
   while (m) {
     duro_message *next = m->next;
     consume(rt, b, m);

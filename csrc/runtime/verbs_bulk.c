@@ -7,20 +7,6 @@
 #include "runtime/arguments.h"
 #include "runtime/bulk.h"
 
-// False when memory is out: then the batch is not stored.
-static bool tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
-  duro_message *m = duro_message_new(&rt->blocks, i->key, 0, e);
-  if (!m) {
-    duro_error *err = NULL;
-    duro_fail_oom(&err);
-    duro__batch_poison(rt, err);
-    return false;
-  }
-  m->must_keep = true;
-  duro__deliver(rt, i, m);
-  return true;
-}
-
 // --- cancel, terminate, suspend, resume ---
 
 static void act_command(duro_runtime *rt, duro__bulk *b) {
@@ -29,7 +15,7 @@ static void act_command(duro_runtime *rt, duro__bulk *b) {
     duro__instance *i = duro__bulk_fetch(rt, b, b->ids[n]);
     if (!i) continue;
     duro__bulk_add_id(&b->done, b->ids[n]);
-    if (!b->dry_run && !tell(rt, i, &e)) break;
+    if (!b->dry_run && !duro__send(rt, i, 0, &e)) break;
   }
   if (!b->dry_run) duro__turns_now(rt);
   duro__bulk_answer(rt, b, NULL);
@@ -69,7 +55,7 @@ static void act_raise(duro_runtime *rt, duro__bulk *b) {
     duro__instance *i = duro__bulk_fetch(rt, b, b->ids[n]);
     if (!i) continue;
     duro__bulk_add_id(is_awaited(i, e.name) ? &b->done : &b->third, b->ids[n]);
-    if (!b->dry_run && !tell(rt, i, &e)) break;
+    if (!b->dry_run && !duro__send(rt, i, 0, &e)) break;
   }
   if (!b->dry_run) duro__turns_now(rt);
   duro__bulk_answer(rt, b, "no_subscription_instances");

@@ -44,15 +44,9 @@ static duro__instance *receiver(duro_runtime *rt, duro_request *r, duro_str id, 
 
 static void submit(duro_runtime *rt, duro_request *r, duro__instance *i, int64_t execution_id,
                    const duro_event *e) {
-  duro_message *m = duro_message_new(&rt->blocks, i->key, execution_id, e);
-  if (!m) {
-    duro__fail_memory(r);
-    return;
-  }
   duro_buf_clear(&r->answer);
   duro_buf_add_lit(&r->answer, "true");
-  m->waiter = r;
-  duro__deliver(rt, i, m);
+  duro__submit(rt, r, i, execution_id, e);
 }
 
 // --- Events ---

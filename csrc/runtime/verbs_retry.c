@@ -76,16 +76,6 @@ static void write_rows(duro_runtime *rt, duro__batch *b, duro__instance *i,
                    &(duro__turn_result){.status = i->status});
 }
 
-static void tell(duro_runtime *rt, duro__instance *i, const duro_event *e) {
-  duro_message *m = duro_message_new(&rt->blocks, i->key, i->execution_id, e);
-  if (!m) {
-    poison(rt, DURO_OUT_OF_MEMORY, NULL);
-    return;
-  }
-  m->must_keep = true;
-  duro__deliver(rt, i, m);
-}
-
 static void bring_back(duro_runtime *rt, duro__batch *b, const duro__retry_step *s, duro_str reason,
                        duro_arena *arena) {
   uint64_t started_ns = duro__tick(rt);
@@ -109,7 +99,8 @@ static void bring_back(duro_runtime *rt, duro__batch *b, const duro__retry_step 
     duro__count(rt, i->name, DURO__RETRIED, 1); // it did not end after all
     duro__instance_unbuild(rt, i);              // its code stands up by replay, once this is stored
     duro__instance_ready(rt, i);
-    for (size_t n = 0; n < s->arrival_count; n++) tell(rt, i, &s->arrivals[n]);
+    for (size_t n = 0; n < s->arrival_count; n++)
+      duro__send(rt, i, i->execution_id, &s->arrivals[n]);
   } else {
     poison(rt, code, err);
     if (i) duro__instance_drop(rt, i);

@@ -454,15 +454,7 @@ static void settle(duro_runtime *rt, duro__batch *b, duro__instance *i) {
 
 // Its start lies ahead: the message is stored, and the row learns when to wake.
 static void store_wake(duro_runtime *rt, duro__batch *b, duro__instance *i, int64_t start_at_ms) {
-  duro_instance_update *u = duro__vec_push(&b->updates);
-  if (!u) {
-    b->poisoned = true;
-    return;
-  }
-  u->set = DURO_SET_WAKE;
-  u->row.key = i->key;
-  u->row.updated_at_ms = duro__now(rt);
-  u->row.wake_at_ms = start_at_ms;
+  duro__row_wake(rt, b, i, start_at_ms);
   duro__timers_at(rt, i, start_at_ms);
 }
 

@@ -86,4 +86,22 @@ TEST(a_body_that_is_no_event_is_corrupt) {
   CHECK_INT(duro_message_decode(NULL, 1, 0, DURO_NONE, &m, NULL), DURO_CORRUPT);
 }
 
+TEST(a_list_is_turned_round) {
+  duro_message *list = NULL;
+  for (int64_t key = 1; key <= 3; key++) {
+    duro_message *m = duro_message_new(NULL, key, 0, &(duro_event){.kind = DURO_EVENT_RESUMED});
+    m->next = list;
+    list = m;
+  }
+  list = duro_message_reverse(list);
+  for (int64_t key = 1; key <= 3; key++) {
+    duro_message *next = list->next;
+    CHECK_INT(list->instance_key, key);
+    duro_message_free(list);
+    list = next;
+  }
+  CHECK(!list);
+  CHECK(!duro_message_reverse(NULL));
+}
+
 CHECK_MAIN()

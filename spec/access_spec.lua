@@ -592,14 +592,11 @@ end)
 describe("a client's view", function()
   local path, rt
 
-  before_each(function() path = os.tmpname() end)
-  after_each(function()
-    if rt then rt:close() end
-    for _, ending in ipairs { "", "-wal", "-shm", "-owner" } do os.remove(path .. ending) end
-  end)
+  before_each(function() path = runtimes.path() end)
+  after_each(runtimes.clean)
 
   it("applies its own hooks, also to calls that the owner carries out", function()
-    rt = assert(duro.open { path = path })
+    rt = runtimes.open { path = path, clock = "system", durability = "full" }
     rt:orchestration("order", function(ctx) ctx:wait_event("go") end)
     for i = 1, 2 do
       assert(rt:start_many { { name = "order", id = "ann-" .. i }, { name = "order", id = "bob-" .. i } })

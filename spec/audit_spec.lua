@@ -1,6 +1,5 @@
 -- The audit log: who asked for which change, of what, and what came of it.
 
-local duro = require "duro"
 local child = require "spec.support.child"
 local runtimes = require "spec.support.runtimes"
 
@@ -179,19 +178,16 @@ end)
 describe("the audit log of a file", function()
   local path, rt
 
-  before_each(function() path = os.tmpname() end)
-  after_each(function()
-    if rt then rt:close() end
-    for _, ending in ipairs { "", "-wal", "-shm", "-owner" } do os.remove(path .. ending) end
-  end)
+  before_each(function() path = runtimes.path() end)
+  after_each(runtimes.clean)
 
   it("is there after the file was closed and opened, and goes on", function()
-    rt = assert(duro.open { path = path })
+    rt = runtimes.open { path = path, clock = "system", durability = "full" }
     rt:orchestration("order", function(ctx) ctx:wait_event("go") end)
     assert(rt:start("order", nil, { id = "a" }))
     assert(rt:terminate("a", "enough"))
     rt:close()
-    rt = assert(duro.open { path = path })
+    rt = runtimes.open { path = path, clock = "system", durability = "full" }
     local before = rt:audit()
     assert.same({ "terminate ok [a]" }, calls(before))
     assert.is_nil((rt:cancel("b")))
@@ -214,7 +210,7 @@ describe("the audit log of a file", function()
     ]]):format(path))
     assert.equal("on the way", process:line())
     process:kill()
-    rt = assert(duro.open { path = path })
+    rt = runtimes.open { path = path, clock = "system", durability = "full" }
     local ended, logged = {}, {}
     for row in rt:each_instance { status = "terminated" } do ended[row.instance_id] = true end
     local before
@@ -231,14 +227,14 @@ describe("the audit log of a file", function()
   end)
 
   it("has what a client asked for while nobody owned the file", function()
-    rt = assert(duro.open { path = path })
+    rt = runtimes.open { path = path, clock = "system", durability = "full" }
     rt:close()
-    rt = assert(duro.open { path = path, role = "client", access_control = HOOKS })
+    rt = runtimes.open { path = path, clock = "system", role = "client", access_control = HOOKS }
     local view = rt:with_context { user_id = "ann" }
     assert.equal("b", view:start("order", nil, { id = "b" }))
     assert.is_nil((view:cancel("b"))) -- refused
     rt:close()
-    rt = assert(duro.open { path = path })
+    rt = runtimes.open { path = path, clock = "system", durability = "full" }
     rt:orchestration("order", function(ctx) ctx:wait_event("go") end)
     runtimes.until_true(rt, function() return #rt:audit() == 2 end, "both entries")
     local both = calls(rt:audit())

@@ -4,9 +4,9 @@ local child = require "spec.support.child"
 local runtimes = require "spec.support.runtimes"
 
 
-local function types_of(events)
+local function each(events, field)
   local list = {}
-  for i, event in ipairs(events) do list[i] = event.event_type end
+  for i, event in ipairs(events) do list[i] = event[field] end
   return list
 end
 
@@ -15,13 +15,6 @@ end
 local function drain(stream)
   local list = {}
   for item in stream:iter(0) do list[#list + 1] = item end
-  return list
-end
-
-
-local function seqs_of(events)
-  local list = {}
-  for i, event in ipairs(events) do list[i] = event.seq end
   return list
 end
 
@@ -59,7 +52,7 @@ describe("a stream of instance events", function()
     assert(rt:start("echo", 2, { id = "after" }))
     assert.equal(2, rt:wait("after", 10))
     local events = drain(stream)
-    assert.same({ "started", "completed" }, types_of(events))
+    assert.same({ "started", "completed" }, each(events, "event_type"))
     assert.equal("after", events[1].instance_id)
     assert.equal("echo", events[1].orchestration_name)
     assert.equal(rt:now(), events[1].timestamp)
@@ -85,7 +78,7 @@ describe("a stream of instance events", function()
     local events = drain(stream)
     assert.same({ "started", "continued_as_new", "custom_status_updated", "activity_completed", "activity_failed",
       "timer_fired", "sub_orchestration_completed", "suspended", "resumed", "event_received", "completed" },
-      types_of(events))
+      each(events, "event_type"))
     assert_grows(events)
     local details = {}
     for _, event in ipairs(events) do details[event.event_type] = event.details end
@@ -119,7 +112,7 @@ describe("a stream of instance events", function()
     assert(rt:terminate("t", "at once"))
     assert(rt:run_until_idle(10))
     local events = drain(stream)
-    assert.same({ "failed", "cancelled", "terminated" }, types_of(events))
+    assert.same({ "failed", "cancelled", "terminated" }, each(events, "event_type"))
     assert.equal("bad: no good", tostring(events[1].details.error))
     assert.equal("not needed", events[2].details.reason)
     assert.equal("at once", events[3].details.reason)
@@ -130,12 +123,12 @@ describe("a stream of instance events", function()
     assert(rt:start("later", nil, { id = "l" }))
     assert(rt:run_until_idle(10))
     local events = drain(stream)
-    assert.same({ "stalled" }, types_of(events))
+    assert.same({ "stalled" }, each(events, "event_type"))
     assert.equal("not_registered", events[1].details.error.code)
     assert.equal("later", events[1].orchestration_name)
     rt:orchestration("later", function() return "mended" end)
     assert.equal("mended", rt:wait("l", 10))
-    assert.same({ "started", "completed" }, types_of(drain(stream)))
+    assert.same({ "started", "completed" }, each(drain(stream), "event_type"))
   end)
 
   it("finds the name of what was scheduled before it began", function()
@@ -154,7 +147,7 @@ describe("a stream of instance events", function()
     local stream = assert(rt:stream_instance_events { kinds = "completed" })
     assert(rt:start("steps", 3, { id = "s" }))
     assert.equal(3, rt:wait("s", 10))
-    assert.same({ "completed" }, types_of(drain(stream)))
+    assert.same({ "completed" }, each(drain(stream), "event_type"))
     local none, err = rt:stream_instance_events { kinds = { "completed", "activity_complete" } }
     assert.is_nil(none)
     assert.equal("invalid_argument: there is no event type 'activity_complete' "
@@ -194,7 +187,7 @@ describe("a stream of instance events", function()
     end
     assert(rt:delete_instance("gone"))
     local events = drain(stream)
-    assert.same({ "started", "completed" }, types_of(events))
+    assert.same({ "started", "completed" }, each(events, "event_type"))
     assert.equal("stays", events[1].instance_id)
   end)
 
@@ -209,7 +202,7 @@ describe("a stream of instance events", function()
       local rest = assert(rt:stream_instance_events { since = event.seq })
       local expected = {}
       for k = i + 1, #events do expected[#expected + 1] = events[k].seq end
-      assert.same(expected, seqs_of(drain(rest)))
+      assert.same(expected, each(drain(rest), "seq"))
     end
   end)
 

@@ -186,9 +186,10 @@ describe("a process killed while it folds", function()
   ]]
 
   for _, moment in ipairs {
+    "after step 1 UPDATE settled_marks", "after step 2 INSERT INTO counters",
     "before step 1 INSERT INTO history", "after step 3 INSERT INTO history",
-    "after step 1 UPDATE marks SET folded_seq", "before commit 1 UPDATE marks SET folded_seq",
-    "after commit 1 UPDATE marks SET folded_seq", "after commit 2 UPDATE marks SET folded_seq",
+    "after step 1 UPDATE settled_marks SET folded_seq", "before commit 1 UPDATE settled_marks SET folded_seq",
+    "after commit 1 UPDATE settled_marks SET folded_seq", "after commit 2 UPDATE settled_marks SET folded_seq",
   } do
     it(moment .. " loses nothing and folds again", function()
       harness.new():survives(BODY, "kill " .. moment)
@@ -220,8 +221,8 @@ describe("a process killed during recovery", function()
 
   for _, moment in ipairs {
     "before commit 1 UPDATE lease", "after commit 1 UPDATE lease", "before step 1 INSERT INTO history",
-    "after step 3 INSERT INTO history", "before commit 1 UPDATE marks SET folded_seq",
-    "after commit 1 UPDATE marks SET folded_seq", "before step 1 INDEXED BY instances_by_wake",
+    "after step 3 INSERT INTO history", "before commit 1 UPDATE settled_marks SET folded_seq",
+    "after commit 1 UPDATE settled_marks SET folded_seq", "before step 1 INDEXED BY instances_by_wake",
     "after step 3 INDEXED BY instances_by_wake", "after step 2 FROM history INDEXED BY history_by_execution",
     "before commit 1 INSERT INTO journal", "after commit 1 INSERT INTO journal",
   } do

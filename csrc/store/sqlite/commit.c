@@ -1,55 +1,43 @@
 // Commit: one batch, one transaction.
 //
 // Order matters in three places. The guard comes first: a lost lease or a broken chain must change
-// nothing. Deletions come before inserts, so that an id can be replaced in one batch. The marks
-// come last; whoever finds a batch's id there knows that all of it is stored, so the writer of a
-// batch whose outcome is unknown reads the marks. The bits of the tail filter are set before the
-// transaction ends, so that no reader sees a row without its bit.
+// nothing. Deletions come before inserts, so that an id can be replaced in one batch. The bits of the
+// tail filter are set before the transaction ends, so that no reader sees a row without its bit.
+// Whoever finds a batch's id in the marks knows that all of it is stored, so the writer of a batch
+// whose outcome is unknown reads them.
 // To add rows of a new kind: a member of duro_batch, a loop here, and deletion in purge.c.
 #include "store/sqlite/internal.h"
 
 #include "base/map.h"
 
-// What the transaction adds up for the marks.
-typedef struct totals {
-  int64_t journal_bytes;
-  int64_t last_seq;
-  int64_t instances, history_events; // added; negative when more were deleted
-} totals;
-
 static duro_code check_guard(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
-                             totals *sums, duro_error **err) {
-  int64_t found[4]; // last_batch, epoch, journal_bytes, last_seq
-  statement st = use(c, Q_read_batch_guard);
-  duro_code code = duro__sqlite_take_ints(&st, found, 4, NULL, err);
+                             duro_error **err) {
+  duro_code code = duro__sqlite_chain_begin(s, c, batch->epoch, err);
   if (code != DURO_OK) return code;
-  if (found[1] != batch->epoch) return duro__sqlite_lost(s, c, found[1], batch->epoch, err);
-  if (found[0] == batch->id) {
+  int64_t newest = s->chain.batch;
+  if (newest == batch->id) {
     return duro_fail(err, DURO_CORRUPT, "broken chain: batch %lld is stored already",
                      (long long)batch->id);
   }
-  if (found[0] != batch->previous || batch->id < found[0]) {
+  if (newest != batch->previous || batch->id < newest) {
     return duro_fail(err, DURO_CORRUPT,
                      "broken chain: batch %lld follows batch %lld, but the last one stored in "
                      "'%s' is %lld",
-                     (long long)batch->id, (long long)batch->previous, s->path,
-                     (long long)found[0]);
+                     (long long)batch->id, (long long)batch->previous, s->path, (long long)newest);
   }
-  sums->journal_bytes = found[2];
-  sums->last_seq = found[3];
   return DURO_OK;
 }
 
 static duro_code delete_instances(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
-                                  totals *sums, duro_error **err) {
+                                  duro_error **err) {
   duro_code code = DURO_OK;
   for (size_t i = 0; i < batch->delete_count && code == DURO_OK; i++) {
     bool existed;
     int64_t events;
     code = duro__sqlite_delete_instance(s, c, batch->deletes[i], &existed, &events, err);
     if (code == DURO_OK && existed) {
-      sums->instances--;
-      sums->history_events -= events;
+      s->chain.instances--;
+      s->chain.history_events -= events;
     }
   }
   return code;
@@ -75,7 +63,7 @@ static duro_code keys_with_turns(const duro_batch *batch, duro_map *keys, duro_e
 }
 
 static duro_code insert_instances(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
-                                  totals *sums, duro_error **err) {
+                                  duro_error **err) {
   duro_map keys = {0};
   duro_code code = keys_with_turns(batch, &keys, err);
   for (size_t i = 0; i < batch->insert_count && code == DURO_OK; i++) {
@@ -84,38 +72,61 @@ static duro_code insert_instances(duro_store *s, duro__sqlite_conn *c, const dur
     code = duro__sqlite_insert_instance(s, c, row, row->key, with_waits, err);
   }
   duro_map_free(&keys);
-  sums->instances += (int64_t)batch->insert_count;
+  s->chain.instances += (int64_t)batch->insert_count;
   return code;
 }
 
-static duro_code append_turns(duro__sqlite_conn *c, const duro_batch *batch, totals *sums,
+static int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// The marks that do not depend on what the rows of this batch are.
+static void advance(duro__sqlite_chain *chain, const duro_batch *batch) {
+  chain->batch = batch->id;
+  chain->key = greater(chain->key, batch->last_key);
+  chain->message_id = greater(chain->message_id, batch->last_message_id);
+  chain->job_id = greater(chain->job_id, batch->last_job_id);
+  chain->latest_ms = greater(chain->latest_ms, batch->now_ms);
+}
+
+static duro_code append_turn(duro__sqlite_conn *c, const duro_turn_row *turn, duro_str events,
+                             int64_t begin_bytes, duro_str trailer, duro_error **err) {
+  statement st = use(c, Q_insert_turn);
+  put_int(&st, turn->seq);
+  put_int(&st, turn->instance_key);
+  put_int(&st, turn->execution_id);
+  put_int(&st, turn->first_event_id);
+  put_int(&st, turn->event_count);
+  put_status(&st, turn->status);
+  put_int(&st, turn->at_ms);
+  put_int(&st, turn->turn_us);
+  put_wake(&st, turn->wake_at_ms);
+  put_int(&st, begin_bytes);
+  put_text(&st, turn->waiting_on);
+  put_text(&st, events);
+  put_text(&st, trailer);
+  return duro__sqlite_run(&st, err);
+}
+
+static duro_code append_turns(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
                               duro_error **err) {
-  for (size_t i = 0; i < batch->turn_count; i++) {
+  duro__sqlite_chain *chain = &s->chain;
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < batch->turn_count && code == DURO_OK; i++) {
     const duro_turn_row *turn = &batch->turns[i];
-    duro_str events = turn->events.p ? turn->events : DURO_STR("[]");
-    if (turn->seq <= sums->last_seq) {
+    duro_str events = turn->events.p ? turn->events : DURO_STR("[]"), trailer = DURO_NONE;
+    if (turn->seq <= chain->seq) {
       return duro_fail(err, DURO_CORRUPT, "commit: the seq %lld was used before (the last is %lld)",
-                       (long long)turn->seq, (long long)sums->last_seq);
+                       (long long)turn->seq, (long long)chain->seq);
     }
-    sums->last_seq = turn->seq;
-    statement st = use(c, Q_insert_turn);
-    put_int(&st, turn->seq);
-    put_int(&st, turn->instance_key);
-    put_int(&st, turn->execution_id);
-    put_int(&st, turn->first_event_id);
-    put_int(&st, turn->event_count);
-    put_status(&st, turn->status);
-    put_int(&st, turn->at_ms);
-    put_int(&st, turn->turn_us);
-    put_wake(&st, turn->wake_at_ms);
-    put_int(&st, sums->journal_bytes);
-    put_text(&st, turn->waiting_on);
-    put_text(&st, events);
-    sums->journal_bytes += (int64_t)events.n;
-    duro_code code = duro__sqlite_run(&st, err);
-    if (code != DURO_OK) return code;
+    int64_t begin_bytes = chain->journal_bytes;
+    chain->seq = turn->seq;
+    chain->journal_bytes += (int64_t)events.n;
+    if (i + 1 == batch->turn_count) {
+      chain->seq = greater(chain->seq, batch->last_seq);
+      code = duro__sqlite_chain_trailer(s, c, &trailer, err);
+    }
+    if (code == DURO_OK) code = append_turn(c, turn, events, begin_bytes, trailer, err);
   }
-  return DURO_OK;
+  return code;
 }
 
 static duro_code replace_attributes(duro_store *s, duro__sqlite_conn *c, int64_t key,
@@ -220,41 +231,34 @@ static duro_code write_answers(duro__sqlite_conn *c, const duro_batch *batch, du
   return code;
 }
 
-static duro_code update_marks(duro__sqlite_conn *c, const duro_batch *batch, const totals *sums,
-                              duro_error **err) {
-  statement st = use(c, Q_update_batch_marks);
-  put_int(&st, batch->id);
-  put_int(&st, batch->last_seq);
-  put_int(&st, batch->last_key);
-  put_int(&st, batch->last_message_id);
-  put_int(&st, batch->last_job_id);
-  put_int(&st, batch->now_ms);
-  put_int(&st, sums->journal_bytes);
-  put_int(&st, sums->instances);
-  put_int(&st, sums->history_events);
-  return duro__sqlite_run(&st, err);
-}
-
-static duro_code write_batch(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
-                             duro_error **err) {
-  totals sums = {0};
-  duro_code code = check_guard(s, c, batch, &sums, err);
-  if (code == DURO_OK) code = delete_instances(s, c, batch, &sums, err);
-  if (code == DURO_OK) code = insert_instances(s, c, batch, &sums, err);
-  if (code == DURO_OK) code = append_turns(c, batch, &sums, err);
+static duro_code write_rows(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
+                            duro_error **err) {
+  duro_code code = delete_instances(s, c, batch, err);
+  if (code == DURO_OK) code = insert_instances(s, c, batch, err);
+  if (code == DURO_OK) code = append_turns(s, c, batch, err);
   if (code == DURO_OK) code = update_instances(s, c, batch, err);
   if (code == DURO_OK) code = insert_executions(c, batch, err);
   if (code == DURO_OK) code = write_messages(c, batch, err);
   if (code == DURO_OK) code = write_jobs(c, batch, err);
   if (code == DURO_OK) code = write_answers(c, batch, err);
-  if (code == DURO_OK) {
-    code = duro__sqlite_add_counters(c, batch->counters, batch->counter_count, err);
-  }
   if (code == DURO_OK) code = duro__sqlite_write_audit(c, batch, err);
   if (code == DURO_OK && batch->owner_figures.p) {
     code = duro__sqlite_write_figures(c, batch->owner_figures, err);
   }
-  if (code == DURO_OK) code = update_marks(c, batch, &sums, err);
+  return code;
+}
+
+static duro_code write_batch(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
+                             duro_error **err) {
+  duro_code code = check_guard(s, c, batch, err);
+  if (code != DURO_OK) return code;
+  advance(&s->chain, batch);
+  code = duro__sqlite_chain_count(s, batch->counters, batch->counter_count, err);
+  if (code == DURO_OK) code = write_rows(s, c, batch, err);
+  if (code == DURO_OK && batch->turn_count == 0) {
+    s->chain.seq = greater(s->chain.seq, batch->last_seq);
+    code = duro__sqlite_chain_settle(s, c, err);
+  }
   return code;
 }
 
@@ -264,5 +268,6 @@ duro_code duro__sqlite_commit(duro_store *s, const duro_batch *batch, duro_error
   if (code != DURO_OK) return code;
   duro__sqlite_tail_add(&s->tail, batch->turns, batch->turn_count);
   code = write_batch(s, c, batch, err);
+  s->chain_left = code == DURO_OK;
   return duro__sqlite_write_end(s, c, code, err);
 }

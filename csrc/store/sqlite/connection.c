@@ -122,16 +122,22 @@ static void roll_back(duro__sqlite_conn *c) {
   duro__sqlite_run(&st, NULL);
 }
 
-// Under `write_lock`: what other connections have committed so far.
-static duro_code see_data_version(duro_store *s, duro__sqlite_conn *c, duro_error **err) {
-  int64_t version;
-  statement st = use(c, Q_read_data_version);
-  duro_code code = duro__sqlite_take_ints(&st, &version, 1, NULL, err);
-  if (code != DURO_OK) return code;
+// Under `write_lock`, when a transaction has just begun or ended. SQLite's number changes with each commit,
+// and otherwise only when a transaction begins and finds that somebody else has written.
+static unsigned file_version(duro__sqlite_conn *c) {
+  unsigned version = 0;
+  sqlite3_file_control(c->db, "main", SQLITE_FCNTL_DATA_VERSION, &version);
+  return version;
+}
+
+static void see_others(duro_store *s, duro__sqlite_conn *c) {
+  unsigned version = file_version(c);
+  if (version == s->seen_version) return;
+  s->seen_version = version;
+  s->chain_left = false;
   pthread_mutex_lock(&s->pool_lock);
-  s->data_version = version;
+  s->data_version++;
   pthread_mutex_unlock(&s->pool_lock);
-  return DURO_OK;
 }
 
 duro_code duro__sqlite_write_begin(duro_store *s, const char *verb, duro__sqlite_conn **out,
@@ -149,6 +155,9 @@ duro_code duro__sqlite_write_begin(duro_store *s, const char *verb, duro__sqlite
     pthread_mutex_unlock(&s->write_lock);
     return code;
   }
+  see_others(s, c);
+  s->chain.known = s->chain_left;
+  s->chain_left = false;
   *out = c;
   return DURO_OK;
 }
@@ -177,19 +186,21 @@ duro_code duro__sqlite_write_end(duro_store *s, duro__sqlite_conn *c, duro_code 
     code = duro__sqlite_run(&st, err);
   }
   if (code != DURO_OK) roll_back(c);
+  if (code != DURO_OK) s->chain_left = false;
+  s->seen_version = file_version(c);
   if (code == DURO_OK && !s->client) reuse_log(s, c, frames);
-  // The owner's writes come one after the other, and a caller asking for the data version meanwhile
-  // would never find the connection free: so it is looked at here.
-  if (!s->client) see_data_version(s, c, NULL);
   pthread_mutex_unlock(&s->write_lock);
   return code;
 }
 
+// Where a writer is at work, its next transaction sees what others have written.
 duro_code duro__sqlite_data_version(duro_store *s, int64_t *out, duro_error **err) {
   duro_code code = DURO_OK;
   if (pthread_mutex_trylock(&s->write_lock) == 0) {
     s->write->verb = "data_version";
-    code = see_data_version(s, s->write, err);
+    statement st = use(s->write, Q_read_data_version); // reading is what makes it look
+    code = duro__sqlite_run(&st, err);
+    if (code == DURO_OK) see_others(s, s->write);
     pthread_mutex_unlock(&s->write_lock);
   }
   pthread_mutex_lock(&s->pool_lock);

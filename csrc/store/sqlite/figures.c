@@ -1,7 +1,8 @@
 // Figures: counters and their per-minute rollups, totals, and what the owner says about itself.
 //
-// Counts are kept as running totals, so that none of them ever scans instances. Rollups and answers
-// that nobody fetched grow without end if nobody removes them: folding does it here.
+// Counts are kept as running totals, so that none of them ever scans instances; those of the newest
+// batches wait in the chain (chain.c) before they come here. Rollups and answers that nobody fetched
+// grow without end if nobody removes them: folding does it here.
 #include "store/sqlite/internal.h"
 
 duro_code duro__sqlite_add_counters(duro__sqlite_conn *c, const duro_counter *counters,
@@ -38,21 +39,33 @@ duro_code duro__sqlite_trim_figures(duro_store *s, duro__sqlite_conn *c, int64_t
   return duro__sqlite_run(&st, err);
 }
 
+static bool is_of_one(const duro_counter *a, const duro_counter *b) {
+  return a->minute_ms == b->minute_ms && duro_str_equal(a->name, b->name) &&
+         duro_str_equal(a->metric, b->metric);
+}
+
+// Rows that belong together follow one another, and become one.
 static duro_code read_counters(statement *st, duro_arena *arena, duro_counters *out,
                                duro_error **err) {
   size_t capacity = 0;
   bool row;
   duro_code code;
   while ((code = duro__sqlite_step(st, &row, err)) == DURO_OK && row) {
+    duro_counter found = {.minute_ms = take_int(st)};
+    found.name = take_slice(st);
+    found.metric = take_slice(st);
+    found.delta = take_int(st);
+    if (out->count && is_of_one(&out->items[out->count - 1], &found)) {
+      out->items[out->count - 1].delta += found.delta;
+      continue;
+    }
     duro_counter *items =
         duro__sqlite_grow(arena, out->items, out->count, &capacity, sizeof *items);
     if (items) {
       out->items = items;
-      duro_counter *counter = &items[out->count++];
-      counter->minute_ms = take_int(st);
-      counter->name = take_text(st, arena);
-      counter->metric = take_text(st, arena);
-      counter->delta = take_int(st);
+      found.name = duro_arena_dup(arena, found.name);
+      found.metric = duro_arena_dup(arena, found.metric);
+      items[out->count++] = found;
     }
     if (arena->oom) {
       finish(st);

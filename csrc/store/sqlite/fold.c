@@ -245,19 +245,21 @@ static void give_back(duro_buf *b) {
 static duro_code fold(duro_store *s, duro__sqlite_conn *c, int64_t epoch, int64_t now_ms,
                       size_t max_rows, size_t *folded, int64_t *folded_seq, bool *no_tail,
                       duro_error **err) {
-  int64_t found[4]; // epoch, last_seq, folded_seq, journal_bytes
-  statement st = use(c, Q_read_fold_marks);
-  duro_code code = duro__sqlite_take_ints(&st, found, 4, NULL, err);
+  duro_code code = duro__sqlite_chain_begin(s, c, epoch, err);
+  if (code == DURO_OK) code = duro__sqlite_chain_settle(s, c, err);
   if (code != DURO_OK) return code;
-  if (found[0] != epoch) return duro__sqlite_lost(s, c, found[0], epoch, err);
-  *folded_seq = found[2];
+  int64_t before;
+  statement st = use(c, Q_read_folded_seq);
+  code = duro__sqlite_take_ints(&st, &before, 1, NULL, err);
+  if (code != DURO_OK) return code;
+  *folded_seq = before;
   code = collect(s, c, *folded_seq, max_rows, folded, err);
   bool all = *folded < max_rows && s->fold_bytes.n < FOLD_MAX_BYTES;
   if (code == DURO_OK && *folded > 0) code = fold_rows(s, c, *folded, folded_seq, err);
-  *no_tail = all || *folded_seq == found[1];
+  *no_tail = all || *folded_seq == s->chain.seq;
   if (code == DURO_OK) {
-    size_t most = 2 * (max_rows + (size_t)(*folded_seq - found[2])); // seqs: faster than it grows
-    code = duro__sqlite_trim_feed(s, c, now_ms, *folded_seq, found[3], most, err);
+    size_t most = 2 * (max_rows + (size_t)(*folded_seq - before)); // seqs: faster than it grows
+    code = duro__sqlite_trim_feed(s, c, now_ms, *folded_seq, s->chain.journal_bytes, most, err);
   }
   if (code == DURO_OK) code = duro__sqlite_trim_figures(s, c, now_ms, err);
   return code;

@@ -11,7 +11,8 @@
 // Where to look: sqlite.c (open, close, the table of verbs), connection.c (connections, begin/end),
 // statement.c (queries.sql, errors), migrate.c, instances.c (rows), commit.c, fold.c, feed.c
 // (changes, trimming), load.c (reads of one instance), list.c and list_sql.c, lease.c, requests.c,
-// jobs.c, figures.c, audit.c, purge.c, tail.c (who is in the unfolded tail).
+// jobs.c, figures.c, audit.c, purge.c, tail.c (who is in the unfolded tail), chain.c (what one batch
+// leaves for the next).
 #ifndef DURO_STORE_SQLITE_INTERNAL_H
 #define DURO_STORE_SQLITE_INTERNAL_H
 
@@ -41,13 +42,15 @@
 #define FOLD_MAX_BYTES      ((size_t)64 << 20) // events held in memory by one fold
 #define FEED_PAGE_BYTES     ((size_t)4 << 20) // a page of the feed ends with the row that reaches it
 #define KEEP_BUFFER_BYTES   ((size_t)16 << 20) // scratch beyond this is given back after use
-#define ANSWER_KEEP_MS      INT64_C(86400000)  // answers nobody fetched: their client is long gone
-#define LIST_CACHE_SIZE     48      // prepared list shapes per connection; people use a handful
-#define LIST_MAX_ARMS       64      // ranges merged in one list (SQLite allows 500)
-#define LIST_PROBE_ROWS     10000   // a filter with fewer matches is read whole and sorted
-#define LIST_WALK_STEPS     4000000 // VM steps (some 50 ms) of a walk before sorting instead
-#define LIST_QUICK_SHARE    5       // a first try with that part of both: most lists need no more
-#define TAIL_BITS           (1u << 21) // 100 000 instances fill a fifth of it
+#define MAX_UNSETTLED_COUNTS                                                                       \
+  24 // beyond, writing them into each commit costs more than settling them
+#define ANSWER_KEEP_MS   INT64_C(86400000) // answers nobody fetched: their client is long gone
+#define LIST_CACHE_SIZE  48         // prepared list shapes per connection; people use a handful
+#define LIST_MAX_ARMS    64         // ranges merged in one list (SQLite allows 500)
+#define LIST_PROBE_ROWS  10000      // a filter with fewer matches is read whole and sorted
+#define LIST_WALK_STEPS  4000000    // VM steps (some 50 ms) of a walk before sorting instead
+#define LIST_QUICK_SHARE 5          // a first try with that part of both: most lists need no more
+#define TAIL_BITS        (1u << 21) // 100 000 instances fill a fifth of it
 
 // --- Connections ---
 typedef struct duro__sqlite_cached {
@@ -84,6 +87,17 @@ typedef struct duro__sqlite_tail {
   int64_t split_seq, last_seq; // the last row of `older`, and of both
 } duro__sqlite_tail;
 
+// What the newest batch left (chain.c).
+typedef struct duro__sqlite_chain {
+  bool known; // it is what stands in the file; else it is read before it is used
+  int64_t epoch;
+  int64_t batch, seq, key, message_id, job_id, latest_ms, journal_bytes;
+  int64_t instances, history_events; // added since settled_marks was written
+  duro_counter *counts;              // not in their tables yet; they and their texts are in `texts`
+  size_t count, capacity;
+  duro_arena texts;
+} duro__sqlite_chain;
+
 struct duro_store {
   char *path; // owned
   bool memory, client, full_durability;
@@ -93,11 +107,15 @@ struct duro_store {
   char *queries[Q_COUNT];                   // owned; the text of each, fragments put in
   int64_t list_probe_rows, list_walk_steps; // LIST_*, lower in tests
 
-  pthread_mutex_t write_lock; // guards `write`, the log's frames, `scratch` and the fold's buffers
+  pthread_mutex_t write_lock; // guards all of the following
   duro__sqlite_conn *write;
   duro_arena scratch; // reset by each writing verb
-  int log_frames;     // in the write-ahead log, as of the newest commit of this process
-  int reuse_frames;   // how many that shall be when the log is to begin anew
+  duro__sqlite_chain chain;
+  bool chain_left;       // by the newest transaction of this connection
+  duro_buf trailer;      // of the row being written
+  unsigned seen_version; // of the file, as this connection left it: another one means others wrote
+  int log_frames;        // in the write-ahead log, as of the newest commit of this process
+  int reuse_frames;      // how many that shall be when the log is to begin anew
   duro__sqlite_fold_row *fold_rows;
   size_t fold_capacity;
   duro_buf fold_bytes, fold_text;
@@ -105,7 +123,7 @@ struct duro_store {
   pthread_mutex_t pool_lock; // guards `idle`, `idle_count` and `data_version`
   duro__sqlite_conn *idle;
   int idle_count;
-  int64_t data_version; // as last seen by the writing connection
+  int64_t data_version; // how often the writing connection saw that others had written
   int64_t own_posts;    // writes by this store that its owner has to look at
 
   pthread_mutex_t checkpoint_lock; // guards `checkpointer`
@@ -256,6 +274,18 @@ duro_verb_changes duro__sqlite_changes;
 duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int64_t key,
                                        bool *existed, int64_t *events, duro_error **err);
 duro_verb_prune duro__sqlite_prune;
+
+// --- chain.c ---
+// Within a transaction: the lease has this epoch (else `locked`), and s->chain is what the newest batch left.
+duro_code duro__sqlite_chain_begin(duro_store *s, duro__sqlite_conn *c, int64_t epoch,
+                                   duro_error **err);
+duro_code duro__sqlite_chain_count(duro_store *s, const duro_counter *counters, size_t count,
+                                   duro_error **err);
+// For the last row of a batch with turns (valid until the next one); for all others: into the tables.
+duro_code duro__sqlite_chain_trailer(duro_store *s, duro__sqlite_conn *c, duro_str *out,
+                                     duro_error **err);
+duro_code duro__sqlite_chain_settle(duro_store *s, duro__sqlite_conn *c, duro_error **err);
+void duro__sqlite_chain_free(duro_store *s);
 
 // --- tail.c ---
 void duro__sqlite_tail_init(duro__sqlite_tail *t);

@@ -13,8 +13,9 @@
   X(rollback_transaction, READS)                                                                   \
   X(read_data_version, WRITES)                                                                     \
   X(read_marks, READS)                                                                             \
-  X(read_batch_guard, WRITES)                                                                      \
-  X(update_batch_marks, WRITES)                                                                    \
+  X(read_chain, WRITES)                                                                            \
+  X(read_unsettled_counts, WRITES)                                                                 \
+  X(settle_marks, WRITES)                                                                          \
   X(read_lease, READS)                                                                             \
   X(take_lease, WRITES)                                                                            \
   X(renew_lease, WRITES)                                                                           \
@@ -45,7 +46,7 @@
   X(read_due, READS)                                                                               \
   X(read_next_wake, READS)                                                                         \
   X(insert_turn, WRITES)                                                                           \
-  X(read_fold_marks, WRITES)                                                                       \
+  X(read_folded_seq, WRITES)                                                                       \
   X(read_turns_to_fold, WRITES)                                                                    \
   X(insert_history, WRITES)                                                                        \
   X(update_fold_marks, WRITES)                                                                     \

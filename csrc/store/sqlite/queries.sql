@@ -30,17 +30,21 @@ SELECT last_batch, last_seq, folded_seq, trimmed_seq, last_key, last_client_key,
   (SELECT coalesce(max(audit_id), 0) FROM audit)
 FROM marks
 
--- name: read_batch_guard
-SELECT m.last_batch, l.epoch, m.journal_bytes, m.last_seq
+-- name: read_chain
+SELECT l.epoch, m.last_batch, m.last_seq, m.last_key, m.last_message_id, m.last_job_id, m.latest_ms,
+  m.journal_bytes, m.unsettled_instances, m.unsettled_events
 FROM marks AS m JOIN lease AS l ON l.first_partition = 0
 
--- name: update_batch_marks
-UPDATE marks SET
+-- name: read_unsettled_counts
+SELECT minute_ms, name, metric, delta FROM unsettled_counts
+
+-- name: settle_marks
+UPDATE settled_marks SET
   last_batch = ?1,
-  last_seq = max(last_seq, ?2),
-  last_key = max(last_key, ?3),
-  last_message_id = max(last_message_id, ?4),
-  last_job_id = max(last_job_id, ?5),
+  last_seq = ?2,
+  last_key = ?3,
+  last_message_id = ?4,
+  last_job_id = ?5,
   latest_ms = max(latest_ms, ?6),
   journal_bytes = ?7,
   instance_count = instance_count + ?8,
@@ -171,12 +175,11 @@ ORDER BY i.wake_at_ms LIMIT 1
 -- name: insert_turn
 INSERT INTO journal (
   seq, instance_key, execution_id, first_event_id, event_count, status, at_ms, turn_us, wake_at_ms,
-  begin_bytes, waiting_on, events)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  begin_bytes, waiting_on, events, trailer)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
--- name: read_fold_marks
-SELECT l.epoch, m.last_seq, m.folded_seq, m.journal_bytes
-FROM marks AS m JOIN lease AS l ON l.first_partition = 0
+-- name: read_folded_seq
+SELECT folded_seq FROM settled_marks
 
 -- name: read_turns_to_fold
 SELECT seq, instance_key, execution_id, first_event_id, event_count, at_ms, turn_us, wake_at_ms,
@@ -188,7 +191,7 @@ INSERT INTO history (instance_key, execution_id, first_event_id, event_count, ev
 VALUES (?, ?, ?, ?, ?)
 
 -- name: update_fold_marks
-UPDATE marks SET folded_seq = ?, history_event_count = history_event_count + ?
+UPDATE settled_marks SET folded_seq = ?, history_event_count = history_event_count + ?
 
 -- name: read_turn_from
 SELECT seq, at_ms, begin_bytes FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1
@@ -197,7 +200,7 @@ SELECT seq, at_ms, begin_bytes FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1
 DELETE FROM journal WHERE seq < ?
 
 -- name: update_trimmed
-UPDATE marks SET trimmed_seq = ?
+UPDATE settled_marks SET trimmed_seq = ?
 
 -- name: read_history
 SELECT events FROM history INDEXED BY history_by_execution
@@ -205,7 +208,7 @@ WHERE instance_key = ? AND execution_id = ? ORDER BY first_event_id
 
 -- name: read_tail
 SELECT events FROM journal
-WHERE seq > (SELECT folded_seq FROM marks) AND +instance_key = ? AND +execution_id = ?
+WHERE seq > (SELECT folded_seq FROM settled_marks) AND +instance_key = ? AND +execution_id = ?
   AND event_count > 0
 ORDER BY seq
 
@@ -244,7 +247,7 @@ ORDER BY execution_id
 SELECT execution_id FROM instances WHERE instance_key = ?
 
 -- name: subtract_history_events
-UPDATE marks SET history_event_count = history_event_count - ?
+UPDATE settled_marks SET history_event_count = history_event_count - ?
 
 -- name: delete_execution
 DELETE FROM executions WHERE instance_key = ? AND execution_id = ?
@@ -259,7 +262,7 @@ FROM journal AS j LEFT JOIN instances AS i ON i.instance_key = j.instance_key
 WHERE j.seq > ? ORDER BY j.seq LIMIT ?
 
 -- name: read_oldest_seq
-SELECT trimmed_seq + 1 FROM marks
+SELECT trimmed_seq + 1 FROM settled_marks
 
 -- --- Messages and jobs ---
 
@@ -346,10 +349,10 @@ DELETE FROM jobs WHERE job_id = ? AND holder = ?
 -- --- Requests ---
 
 -- name: read_post_marks
-SELECT last_client_key FROM marks
+SELECT last_client_key FROM settled_marks
 
 -- name: update_post_marks
-UPDATE marks SET
+UPDATE settled_marks SET
   last_client_key = max(last_client_key, ?1),
   latest_ms = max(latest_ms, ?2),
   instance_count = instance_count + ?3
@@ -390,16 +393,24 @@ ON CONFLICT (minute_ms, name, metric) DO UPDATE SET value = value + excluded.val
 -- name: delete_old_rollups
 DELETE FROM rollups WHERE minute_ms < ?
 
+-- What is in no table yet comes as rows of its own, right behind those it adds to.
 -- name: read_counters
-SELECT 0, name, metric, value FROM counters ORDER BY name, metric
+SELECT 0, name, metric, value FROM counters
+UNION ALL SELECT 0, name, metric, delta FROM unsettled_counts
+ORDER BY 2, 3
 
 -- name: sum_rollups
-SELECT 0, name, metric, sum(value) FROM rollups WHERE minute_ms >= ? AND minute_ms < ?
-GROUP BY name, metric ORDER BY name, metric
+SELECT 0, name, metric, sum(value) FROM rollups WHERE minute_ms >= ?1 AND minute_ms < ?2
+GROUP BY name, metric
+UNION ALL SELECT 0, name, metric, delta FROM unsettled_counts
+WHERE minute_ms >= max(?1, 1) AND minute_ms < ?2
+ORDER BY 2, 3
 
 -- name: read_rollups
-SELECT minute_ms, name, metric, value FROM rollups WHERE minute_ms >= ? AND minute_ms < ?
-ORDER BY minute_ms, name, metric
+SELECT minute_ms, name, metric, value FROM rollups WHERE minute_ms >= ?1 AND minute_ms < ?2
+UNION ALL SELECT minute_ms, name, metric, delta FROM unsettled_counts
+WHERE minute_ms >= max(?1, 1) AND minute_ms < ?2
+ORDER BY 1, 2, 3
 
 -- name: insert_audit
 INSERT INTO audit (audit_id, at_ms, actor, action, target, detail) VALUES (?, ?, ?, ?, ?, ?)

@@ -146,8 +146,9 @@ typedef struct duro_job_info {
   void *code;                 // what was registered
 } duro_job_info;
 
-duro_job *
-duro_next_job(duro_runtime *rt); // NULL: none is ready, or activity_concurrency is reached
+// NULL: none is ready, activity_concurrency is reached, or this step has given so many that it is time
+// for the next one (duro_next_timeout_ms says 0 then).
+duro_job *duro_next_job(duro_runtime *rt);
 duro_job *
 duro_next_woken(duro_runtime *rt); // its sleep is over, its request is answered, or it is cancelled
 const duro_job_info *duro_job_get_info(const duro_job *job);

@@ -77,8 +77,9 @@ typedef struct duro__effect {
   duro__effect_kind kind;
   int64_t task;
   void *runtime; // CANCEL_JOB: what the open entry's `runtime` was
-  duro_event
-      event; // START_DETACHED, SEND_EVENT, CANCEL_CHILD: name, version, instance, input, reason
+  // What is sent or started, in the turn's arena; NULL where an own task says it all: START_JOB,
+  // CANCEL_JOB, START_CHILD.
+  const duro_event *event;
 } duro__effect;
 
 // Where code and history part.

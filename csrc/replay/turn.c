@@ -62,7 +62,7 @@ static void pack_effects(duro__live_turn *t) {
   if (!t->effects_dropped) return;
   size_t to = 0;
   for (size_t i = 0; i < t->effect_count; i++) {
-    if (t->effects[i].task || t->effects[i].event.kind) t->effects[to++] = t->effects[i];
+    if (t->effects[i].task || t->effects[i].event) t->effects[to++] = t->effects[i];
   }
   t->effect_count = to;
   t->effects_dropped = 0;
@@ -165,30 +165,39 @@ duro_code duro__effect_stop_job(duro__exec *x, duro__entry *task) {
   return DURO_OK;
 }
 
+// The event of an effect: its texts are kept in the turn's arena, as it is.
+static duro_code keep_event(duro__exec *x, duro__effect *e, const duro_event *from) {
+  duro_event *event = duro_arena_alloc(&x->turn->arena, sizeof *event);
+  if (!event) return DURO_OUT_OF_MEMORY;
+  *event = (duro_event){
+      .id = from->id,
+      .kind = from->kind,
+      .at_ms = from->at_ms,
+      .name = duro__keep(x, from->name),
+      .version = duro__keep(x, from->version),
+      .instance = duro__keep(x, from->instance),
+      .input = duro__keep(x, from->input),
+      .reason = duro__keep(x, from->reason),
+  };
+  e->event = event;
+  return x->turn->arena.oom ? DURO_OUT_OF_MEMORY : DURO_OK;
+}
+
 duro_code duro__effect_stop_child(duro__exec *x, duro__effect_kind kind, duro__entry *task,
                                   duro_str reason) {
   if (x->replay || take_back(x, task)) return DURO_OK;
   duro__effect *e = add(x, kind, task->open.id);
-  if (!e) return DURO_OUT_OF_MEMORY;
-  e->event.kind = kind == DURO__TERMINATE_CHILD ? DURO_EVENT_ORCHESTRATION_TERMINATED
-                                                : DURO_EVENT_CANCEL_REQUESTED;
-  e->event.instance = duro__keep(x, task->open.instance);
-  e->event.reason = duro__keep(x, reason);
-  return x->turn->arena.oom ? DURO_OUT_OF_MEMORY : DURO_OK;
+  duro_event event = {.kind = kind == DURO__TERMINATE_CHILD ? DURO_EVENT_ORCHESTRATION_TERMINATED
+                                                            : DURO_EVENT_CANCEL_REQUESTED,
+                      .instance = task->open.instance,
+                      .reason = reason};
+  return e ? keep_event(x, e, &event) : DURO_OUT_OF_MEMORY;
 }
 
 duro_code duro__effect_send(duro__exec *x, duro__effect_kind kind, const duro_event *event) {
   if (x->replay) return DURO_OK;
   duro__effect *e = add(x, kind, 0);
-  if (!e) return DURO_OUT_OF_MEMORY;
-  e->event.kind = event->kind;
-  e->event.id = event->id;
-  e->event.at_ms = event->at_ms;
-  e->event.name = duro__keep(x, event->name);
-  e->event.version = duro__keep(x, event->version);
-  e->event.instance = duro__keep(x, event->instance);
-  e->event.input = duro__keep(x, event->input);
-  return x->turn->arena.oom ? DURO_OUT_OF_MEMORY : DURO_OK;
+  return e ? keep_event(x, e, event) : DURO_OUT_OF_MEMORY;
 }
 
 // --- The end of the execution ---

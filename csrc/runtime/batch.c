@@ -151,10 +151,13 @@ void duro__batches_free(duro_runtime *rt) {
 // --- Sealing ---
 
 void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i) {
+  if (!i->keeps) return;
   bool any = false;
+  i->keeps = false;
   for (duro_message *m = i->inbox_head; m; m = m->next) {
     if (!m->must_keep || m->row_id) continue;
     duro__batch_add_message(rt, b, m);
+    if (!m->row_id) i->keeps = true; // memory is out
     any = true;
   }
   if (!any) return;

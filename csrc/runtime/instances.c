@@ -33,14 +33,14 @@ static void lru_add(duro_runtime *rt, duro__instance *i) {
 }
 
 // The seal of the open batch has to look whether a turn has consumed it (batch.c, spill).
-static void note_keep(duro_runtime *rt, const duro_message *m) {
-  if (m->must_keep && !m->row_id) rt->keeps = true;
+static void note_keep(duro_runtime *rt, duro__instance *i, const duro_message *m) {
+  if (m->must_keep && !m->row_id) i->keeps = rt->keeps = true;
 }
 
 void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
   if (i->ready || i->gone) return;
   i->ready = true;
-  for (const duro_message *m = i->inbox_head; m && !rt->keeps; m = m->next) note_keep(rt, m);
+  rt->keeps |= i->keeps;
   i->ready_ns = rt->tick_ns;
   i->ready_at_ms = rt->virtual_now_ms;
   i->ready_next = NULL;
@@ -332,6 +332,7 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
   m->waiter = n->request;
   m->must_keep =
       n->request == NULL; // a child or a detached start belongs to the batch of its sender
+  note_keep(rt, i, m);
   duro__instance_ready(rt, i);
   return DURO_OK;
 }
@@ -397,7 +398,7 @@ void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m) {
   }
   m->instance_key = i->key;
   duro__inbox_add(i, m);
-  note_keep(rt, m);
+  note_keep(rt, i, m);
   if (duro__instance_parked(i) && !runs_while_parked(i, m))
     park(rt, i, m);
   else

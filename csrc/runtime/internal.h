@@ -56,6 +56,7 @@ struct duro__instance {
   duro_message *inbox_head, *inbox_tail;
   size_t inbox_count;
   size_t parked_count;  // messages that wait as rows because it is suspended, stalled or pending
+  bool keeps;           // the inbox may have a message that the open batch has to carry
   bool ready;           // in the ready queue
   uint64_t ready_ns;    // since when
   int64_t ready_at_ms;  // the same by a virtual clock
@@ -303,8 +304,9 @@ struct duro_runtime {
   want_fold; // reads that wait for the projection (on_done continues them)
 
   duro__job_queue ready_jobs, woken_jobs;
-  size_t jobs_out;  // taken by the host and not ended
-  size_t jobs_idle; // of these: asleep, deferred, or awaiting a request
+  size_t jobs_out;   // taken by the host and not ended
+  size_t jobs_begun; // since the last step began
+  size_t jobs_idle;  // of these: asleep, deferred, or awaiting a request
   DURO__VEC(duro__unregistered) unregistered;
   duro_job *orphans;             // whose instance is not in memory, by `sibling`
   struct duro__pool *pool;       // worker threads (threads.c); NULL: none was needed yet

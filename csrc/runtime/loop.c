@@ -213,6 +213,7 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
   uint64_t until_ns =
       duro_clock_monotonic_ns() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000;
   rt->did_something = false;
+  rt->jobs_begun = 0;
   bool worked = false;
   for (;;) {
     rt->may_block = timeout_ms != 0;

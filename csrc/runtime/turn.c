@@ -96,11 +96,11 @@ static void send_event(duro_runtime *rt, const duro_event *sent) {
 }
 
 static void end_child(duro_runtime *rt, const duro__effect *effect) {
-  duro__instance *child = receiver(rt, effect->event.instance, 0);
+  duro__instance *child = receiver(rt, effect->event->instance, 0);
   if (!child) return;
   duro_event e = {.kind = effect->kind == DURO__CANCEL_CHILD ? DURO_EVENT_CANCEL_REQUESTED
                                                              : DURO_EVENT_ORCHESTRATION_TERMINATED,
-                  .reason = effect->event.reason};
+                  .reason = effect->event->reason};
   duro__send(rt, child, 0, &e);
 }
 
@@ -134,10 +134,10 @@ static void effects(duro_runtime *rt, duro__batch *b, duro__instance *i,
       end_child(rt, e);
       break;
     case DURO__START_DETACHED:
-      start_detached(rt, &e->event);
+      start_detached(rt, e->event);
       break;
     case DURO__SEND_EVENT:
-      send_event(rt, &e->event);
+      send_event(rt, e->event);
       break;
     }
   }
@@ -226,7 +226,7 @@ static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
   duro__instance_unbuild(rt, i);
   i->execution_id++;
   i->execution_started_at_ms = duro__now(rt);
-  start->must_keep = rt->keeps = true;
+  start->must_keep = i->keeps = rt->keeps = true;
   start->next = i->inbox_head;
   i->inbox_head = start;
   if (!i->inbox_tail) i->inbox_tail = start;
@@ -335,6 +335,7 @@ static void inbox_give_back(duro__instance *i, duro_message *newest_first) {
     i->inbox_head = newest_first;
     if (!i->inbox_tail) i->inbox_tail = newest_first;
     i->inbox_count++;
+    i->keeps = true; // looked at again when it is ready
     newest_first = next;
   }
 }
@@ -478,6 +479,7 @@ static void run(duro_runtime *rt, duro__instance *i, takes which) {
     return;
   }
   i->broken_turns = 0;
+  if (!i->inbox_head) i->keeps = false;
   timers = duro__exec_open_count(i->exec, DURO__OPEN_TIMER) - timers;
   duro__count(rt, i->name, DURO__TIMERS_OPEN, timers);
   if (i->queued_head || i->kept_head) duro__queues_settle(rt, b, i, done);

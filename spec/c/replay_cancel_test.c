@@ -33,7 +33,7 @@ TEST(cancelling_cancels_what_is_open_and_lets_the_code_clean_up) {
                       "{\"id\":10,\"kind\":\"sub_orchestration_cancelled\",\"source\":5},"
                       "{\"id\":11,\"kind\":\"activity_scheduled\",\"name\":\"undo\"}]");
   CHECK_STR(effects_of(&g), "cancel_job 2, cancel_child 5 'order-1::1::5', start_job 11");
-  CHECK_STR(z(g.r.effects[1].event.reason), "by ann");
+  CHECK_STR(z(g.r.effects[1].event->reason), "by ann");
   CHECK_STR(notes(&g), "{\"code\":\"cancelled\",\"message\":\"by ann\"} 1");
   CHECK_STR(status_of(&g), "running");
   check_replay(&g);

@@ -217,9 +217,10 @@ static char *result_text(const duro__turn_result *r) {
       r->activities_failed, r->timers_fired, r->events_received);
   for (size_t i = 0; i < r->effect_count; i++) {
     const duro__effect *e = &r->effects[i];
+    const duro_event none = {0}, *event = e->event ? e->event : &none;
     duro_buf_printf(&b, "effect %d task %lld '%.*s' '%.*s' '%.*s' '%.*s'\n", e->kind,
-                    (long long)e->task, DURO_FMT(e->event.name), DURO_FMT(e->event.instance),
-                    DURO_FMT(e->event.input), DURO_FMT(e->event.reason));
+                    (long long)e->task, DURO_FMT(event->name), DURO_FMT(event->instance),
+                    DURO_FMT(event->input), DURO_FMT(event->reason));
   }
   duro_buf_add_char(&b, 0);
   return b.p;

@@ -402,8 +402,8 @@ HELPER const char *effects_of(stage *g) {
     const duro__effect *e = &g->r.effects[i];
     n += (size_t)snprintf(text + n, sizeof text - n, "%s%s", i ? ", " : "", words[e->kind]);
     if (e->task) n += (size_t)snprintf(text + n, sizeof text - n, " %d", (int)e->task);
-    if (e->event.instance.p) {
-      n += (size_t)snprintf(text + n, sizeof text - n, " '%.*s'", DURO_FMT(e->event.instance));
+    if (e->event && e->event->instance.p) {
+      n += (size_t)snprintf(text + n, sizeof text - n, " '%.*s'", DURO_FMT(e->event->instance));
     }
     if (n > sizeof text - 128) break;
   }

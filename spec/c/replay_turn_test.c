@@ -249,15 +249,15 @@ TEST(fire_and_forget_is_recorded_and_left_to_the_runtime) {
                "\"input\":[1]}") != NULL);
   if (!CHECK_INT(g.r.effect_count, 4)) return;
   CHECK_INT(g.r.effects[0].kind, DURO__START_DETACHED);
-  CHECK_STR(z(g.r.effects[0].event.instance), "audit-1");
-  CHECK_STR(z(g.r.effects[0].event.input), "7");
-  CHECK_INT(g.r.effects[0].event.id, 2);
-  CHECK_STR(z(g.r.effects[1].event.version), "2.0.0");
+  CHECK_STR(z(g.r.effects[0].event->instance), "audit-1");
+  CHECK_STR(z(g.r.effects[0].event->input), "7");
+  CHECK_INT(g.r.effects[0].event->id, 2);
+  CHECK_STR(z(g.r.effects[1].event->version), "2.0.0");
   CHECK_INT(g.r.effects[2].kind, DURO__SEND_EVENT);
-  CHECK_STR(z(g.r.effects[2].event.name), "go");
+  CHECK_STR(z(g.r.effects[2].event->name), "go");
   CHECK_INT(g.r.effects[3].kind, DURO__START_JOB);
   /* A generated id is a version 7 UUID of the turn's time, and the same on replay. */
-  duro_str id = g.r.effects[1].event.instance;
+  duro_str id = g.r.effects[1].event->instance;
   CHECK_INT(id.n, 36);
   CHECK_INT(id.p[14], '7');
   CHECK(!strncmp(id.p, "00000000-03e8", 13));
@@ -352,7 +352,7 @@ TEST(the_first_in_history_wins_and_the_losers_are_cancelled) {
                       "{\"id\":10,\"kind\":\"timer_created\",\"fire_at\":2010,\"delay\":1000}]");
   CHECK_STR(effects_of(&g), "cancel_job 2, cancel_child 5 'order-1::1::5'");
   CHECK(g.r.effects[0].runtime == &g);
-  CHECK_STR(z(g.r.effects[1].event.reason), "its parent no longer waits for it");
+  CHECK_STR(z(g.r.effects[1].event->reason), "its parent no longer waits for it");
   check_replay(&g);
   /* What still arrives for a loser changes nothing. */
   CHECK(!play(&g, completed(2, "1")));

@@ -6,7 +6,7 @@ local duro = require "duro"
 local runtimes = require "spec.support.runtimes"
 
 local SPECS = { "list", "pages", "search", "bulk", "prune", "instance", "history", "why", "at", "management",
-  "query", "metrics", "analytics", "retry_failed", "client", "suspend", "terminate", "deletion", "analytics" }
+  "query", "metrics", "analytics", "retry_failed", "client", "waits", "suspend", "terminate", "deletion", "analytics" }
 -- No audit log, pruning or feed on the basic one.
 local ALSO = { memory = { "access", "audit", "streams" }, basic = {} }
 

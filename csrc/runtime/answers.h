@@ -57,8 +57,6 @@ void duro__answer_when_durable(duro_runtime *rt, const duro__instance *i, duro_r
 
 // --- verbs_wait.c ---
 void duro__waits_forget(duro_request *r); // takes it out of the lists of instances it waits for
-// Those who wait for this instance hear of its deletion when `b` is durable.
-void duro__waiters_deleted(duro_runtime *rt, duro__batch *b, int64_t key);
 void duro__waiters_check(
     duro_runtime *rt); // looks at everything waited for: another process writes
 

@@ -318,9 +318,7 @@ void duro__batch_durable(duro_runtime *rt, duro__batch *b) {
   duro__shown_update(rt, b);
   effects(rt, b);
   for (size_t k = 0; k < b->requests.count; k++) duro__request_durable(b->requests.items[k]);
-  if (rt->wait_lists.count) {
-    for (size_t k = 0; k < b->touched.count; k++) duro__waiters_notify(rt, b->touched.items[k]);
-  }
+  duro__waiters_durable(rt, b);
   if (b->turns.count) duro__streams_durable(rt, b, before_seq);
   leave_batch(rt, b);
   duro__batch_recycle(rt, b);

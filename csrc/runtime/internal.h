@@ -529,7 +529,8 @@ void duro__when_trimmed(duro_runtime *rt, duro_request *r,
 duro_request *duro__request_new(duro_runtime *rt);
 void duro__request_take_error(duro_request *r, duro_code code, duro_error *err); // owned
 void duro__request_durable(duro_request *r); // its batch is stored: done, with the answer it has
-void duro__waiters_notify(duro_runtime *rt, duro__instance *i); // its committed state changed
+void duro__waiters_durable(duro_runtime *rt,
+                           const duro__batch *b); // answers who waited for its rows
 void duro__waiters_free(duro_runtime *rt);
 // The request's effect joins `b`. One that came through the file gets its answer into the same batch, so
 // that a crash cannot make it happen twice: duro__batch_answer calls this first, with r->answer filled.

@@ -131,7 +131,6 @@ void duro__tree_delete(duro_runtime *rt, duro__batch *b, duro__tree *t) {
       *slot = row->key;
     else
       b->poisoned = true;
-    duro__waiters_deleted(rt, b, row->key);
   }
 }
 

@@ -2,8 +2,9 @@
 //
 // A waiting request stands in rt->waiters, and by key of each instance it waits for in rt->wait_lists, so
 // that a commit finds its waiters without looking at the others. What it answers is read from committed
-// rows. In a client process nobody tells of commits: there everything waited for is looked at again
-// whenever the file has changed (duro__waiters_check).
+// rows, which is done only where a row can say something new: a batch tells which it wrote. In a client
+// process nobody tells of commits: there everything waited for is looked at again whenever the file has
+// changed (duro__waiters_check); so it is after a fault.
 #include <stdlib.h>
 
 #include "runtime/answers.h"
@@ -60,6 +61,15 @@ static void forget_one(duro_runtime *rt, duro__wait *w) {
 }
 
 // --- Looking ---
+
+// What runs in memory has not ended in the store either, and what it shows there is no newer.
+static bool runs_on(duro_runtime *rt, const duro_request *r, duro_str id, int64_t *key) {
+  const duro__instance *i = duro__live(rt, id);
+  if (!i || i->gone) return false;
+  if (r->wait_kind == WAIT_CUSTOM_STATUS && i->custom_status_version > r->wait_number) return false;
+  *key = i->key;
+  return true;
+}
 
 // A row that is not in the store yet although its instance is known here: it is about to be.
 static bool about_to_exist(duro_runtime *rt, duro_str id, int64_t *key) {
@@ -150,8 +160,19 @@ static void look_at(duro_runtime *rt, int64_t key) {
   duro_arena_free(&arena);
 }
 
-void duro__waiters_notify(duro_runtime *rt, duro__instance *i) {
-  if (duro_map_get_int(&rt->wait_lists, i->key)) look_at(rt, i->key);
+static void look_if_waited(duro_runtime *rt, int64_t key) {
+  if (duro_map_get_int(&rt->wait_lists, key)) look_at(rt, key);
+}
+
+// What waiters ask about (view_of, is_over) changes with these rows, and with nothing else.
+void duro__waiters_durable(duro_runtime *rt, const duro__batch *b) {
+  if (!rt->wait_lists.count) return;
+  for (size_t k = 0; k < b->inserts.count; k++) look_if_waited(rt, b->inserts.items[k].key);
+  for (size_t k = 0; k < b->updates.count; k++) {
+    const duro_instance_update *u = &b->updates.items[k];
+    if (u->set & (DURO_SET_STATUS | DURO_SET_CUSTOM_STATUS)) look_if_waited(rt, u->row.key);
+  }
+  for (size_t k = 0; k < b->deletes.count; k++) look_if_waited(rt, b->deletes.items[k]);
 }
 
 void duro__waiters_check(duro_runtime *rt) {
@@ -165,28 +186,6 @@ void duro__waiters_check(duro_runtime *rt) {
   for (size_t i = 0; i < keys.count; i++) look_at(rt, keys.items[i]);
   free(keys.items);
   duro__streams_notify(rt);
-}
-
-// Runs once the deletion is durable; `key` is the instance's key.
-static void look_again(duro_runtime *rt, duro_request *r, duro_str key) {
-  duro_json_reader reader;
-  duro_json_open(&reader, key);
-  if (duro_json_next(&reader) == DURO_JSON_INTEGER) look_at(rt, reader.integer);
-  duro__request_durable(r);
-}
-
-void duro__waiters_deleted(duro_runtime *rt, duro__batch *b, int64_t key) {
-  if (!duro_map_get_int(&rt->wait_lists, key)) return;
-  duro_request *r = duro__request_new(rt);
-  if (!r) {
-    b->poisoned = true;
-    return;
-  }
-  r->abandoned = true; // nobody but us
-  r->again = look_again;
-  duro_buf_add_int(&r->again_args, key);
-  if (r->again_args.oom) b->poisoned = true;
-  duro__batch_answer(rt, b, r);
 }
 
 void duro__waiters_free(duro_runtime *rt) {
@@ -206,11 +205,16 @@ static void begin_wait(duro_runtime *rt, duro_request *r, int64_t key) {
 }
 
 static void wait_one(duro_runtime *rt, duro_request *r, duro_str id) {
+  int64_t key;
+  if (runs_on(rt, r, id, &key)) {
+    begin_wait(rt, r, key);
+    return;
+  }
   duro_arena arena = {0};
   duro_instance_row row;
   duro_error *err = NULL;
   duro_code code = duro__store_get(rt->store, id, &arena, &row, &err);
-  int64_t key = code ? 0 : row.key;
+  key = code ? 0 : row.key;
   if (code == DURO_NOT_FOUND && about_to_exist(rt, id, &key)) {
     duro_error_free(err);
     err = NULL;
@@ -302,6 +306,30 @@ static void answer_many(duro_runtime *rt, duro_request *r) {
   duro_buf_free(&pending);
 }
 
+// Whether the instance is one to wait for: it has not ended, as far as is stored.
+static duro_code look_up(duro_runtime *rt, duro_request *r, duro_str id, int64_t *key, bool *waits,
+                         duro_error **err) {
+  duro_arena arena = {0};
+  duro_instance_row row;
+  duro_error *problem = NULL;
+  *waits = runs_on(rt, r, id, key);
+  if (*waits) return DURO_OK;
+  duro_code code = duro__store_get(rt->store, id, &arena, &row, &problem);
+  if (code == DURO_NOT_FOUND) {
+    *waits = about_to_exist(rt, id, key);
+    code = DURO_OK;
+  } else if (!code) {
+    *key = row.key;
+    *waits = !is_over(r, &row);
+  }
+  duro_arena_free(&arena);
+  if (code)
+    *err = problem;
+  else
+    duro_error_free(problem);
+  return code;
+}
+
 // Keeps the id, and waits for the instance when it has not ended. *ended counts those that have.
 static duro_code add_wait(duro_runtime *rt, duro_request *r, duro_str id, size_t *ended,
                           duro_error **err) {
@@ -312,21 +340,9 @@ static duro_code add_wait(duro_runtime *rt, duro_request *r, duro_str id, size_t
     return duro_fail_oom(err);
   }
   *slot = (duro_str){copy, id.n};
-  duro_arena arena = {0};
-  duro_instance_row row;
-  bool added = false;
+  bool waits, added = false;
   int64_t key = 0;
-  duro_code code = duro__store_get(rt->store, id, &arena, &row, err);
-  bool waits = code == DURO_NOT_FOUND ? about_to_exist(rt, id, &key)
-                                      : !code && !duro_status_final(row.status);
-  if (code == DURO_NOT_FOUND) {
-    duro_error_free(*err);
-    *err = NULL;
-    code = DURO_OK;
-  } else if (!code) {
-    key = row.key;
-  }
-  duro_arena_free(&arena);
+  duro_code code = look_up(rt, r, id, &key, &waits, err);
   if (code) return code;
   if (!waits)
     ++*ended;

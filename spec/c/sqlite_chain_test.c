@@ -182,4 +182,25 @@ TEST(a_post_of_a_client_between_two_batches_is_kept) {
   remove_folder();
 }
 
+TEST(a_file_from_before_trailers_goes_on_where_it_was) {
+  new_folder();
+  sql("PRAGMA journal_mode = WAL");
+  sql(duro__sqlite_migrations[0].sql);
+  sql("PRAGMA application_id = 1685418607; PRAGMA user_version = 1;"
+      "UPDATE marks SET last_batch = 3, last_seq = 9, instance_count = 4, latest_ms = 7;"
+      "INSERT INTO journal VALUES (9, 1, 1, 1, 0, 'running', 7, 0, NULL, 0, NULL, '[]');"
+      "INSERT INTO counters VALUES ('order', 'activities', 2)");
+  owner o = {0};
+  if (!open_owner(&o)) return;
+  CHECK_INT(o.marks.last_batch, 3);
+  CHECK_INT(o.marks.last_seq, 9);
+  start(&o, "a");
+  step_with(&o, step_counts, 1);
+  CHECK_STR(ask("SELECT last_batch || ' ' || last_seq || ' ' || instance_count FROM marks"),
+            "5 11 5");
+  CHECK_STR(counts(o.s, 0, false), "order activities 0 = 3; ");
+  close_owner(&o);
+  remove_folder();
+}
+
 CHECK_MAIN()

@@ -10,11 +10,9 @@ CREATE TABLE meta (
   value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- High-water marks and running totals. No seq, key or id up to its mark is ever used again, also not
--- after deletion or trimming. This row is as of the last fold or the last batch without a turn; what
--- batches changed since then is in the trailer of the newest row of the journal, so that the commit of
--- a step writes one page. The view `marks` puts both together.
-CREATE TABLE settled_marks (
+-- High-water marks and running totals, in one row so that a batch updates them in one step. No seq,
+-- key or id up to its mark is ever used again, also not after deletion or trimming.
+CREATE TABLE marks (
   only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
   last_batch INTEGER NOT NULL,
   last_seq INTEGER NOT NULL,
@@ -118,43 +116,8 @@ CREATE TABLE journal (
   wake_at_ms INTEGER,
   begin_bytes INTEGER NOT NULL,        -- bytes of all events journaled before
   waiting_on TEXT,
-  events TEXT NOT NULL,                -- a JSON array
-  trailer TEXT                         -- on a batch's last row, JSON: its marks and counts (chain.c)
+  events TEXT NOT NULL                 -- a JSON array
 ) STRICT;
-
--- The trailer of the newest batch, if that is newer than settled_marks: one row or none.
-CREATE VIEW trailer AS
-SELECT j.trailer AS body
-FROM journal AS j
-WHERE j.seq = (SELECT max(seq) FROM journal)
-  AND j.trailer ->> '$.batch' > (SELECT last_batch FROM settled_marks);
-
-CREATE VIEW marks AS
-SELECT
-  coalesce(t.body ->> '$.batch', m.last_batch) AS last_batch,
-  coalesce(t.body ->> '$.seq', m.last_seq) AS last_seq,
-  m.folded_seq,
-  m.trimmed_seq,
-  coalesce(t.body ->> '$.key', m.last_key) AS last_key,
-  m.last_client_key,
-  coalesce(t.body ->> '$.message', m.last_message_id) AS last_message_id,
-  coalesce(t.body ->> '$.job', m.last_job_id) AS last_job_id,
-  max(m.latest_ms, coalesce(t.body ->> '$.at', 0)) AS latest_ms,
-  coalesce(t.body ->> '$.bytes', m.journal_bytes) AS journal_bytes,
-  m.instance_count + coalesce(t.body ->> '$.instances', 0) AS instance_count,
-  m.history_event_count + coalesce(t.body ->> '$.events', 0) AS history_event_count,
-  coalesce(t.body ->> '$.instances', 0) AS unsettled_instances,
-  coalesce(t.body ->> '$.events', 0) AS unsettled_events
-FROM settled_marks AS m LEFT JOIN trailer AS t;
-
--- Counts that are in no table yet: [name, metric, minute_ms, delta] each.
-CREATE VIEW unsettled_counts AS
-SELECT
-  value ->> 0 AS name,
-  value ->> 1 AS metric,
-  value ->> 2 AS minute_ms,            -- 0 = a level: in counters only
-  value ->> 3 AS delta
-FROM trailer JOIN json_each(trailer.body, '$.counts');
 
 -- The same truth by instance: one row per execution and fold, appended, so that a big row costs no
 -- reordering of others; only the small index below is written in random places.
@@ -236,7 +199,7 @@ CREATE TABLE requests (
 -- Removing answers that nobody fetched.
 CREATE INDEX requests_answered ON requests (answered_at_ms) WHERE answered_at_ms IS NOT NULL;
 
--- Lifetime totals, and the same by minute; what the newest batches counted is in unsettled_counts.
+-- Lifetime totals, and the same by minute.
 CREATE TABLE counters (
   name TEXT NOT NULL,
   metric TEXT NOT NULL,
@@ -294,7 +257,7 @@ WITH arrays AS (
   SELECT instance_key, execution_id, first_event_id, events FROM history
   UNION ALL
   SELECT instance_key, execution_id, first_event_id, events FROM journal
-  WHERE seq > (SELECT folded_seq FROM settled_marks) AND event_count > 0
+  WHERE seq > (SELECT folded_seq FROM marks) AND event_count > 0
 )
 SELECT
   i.id AS instance_id,
@@ -313,5 +276,5 @@ JOIN instances AS i ON i.instance_key = a.instance_key
 JOIN json_each(a.events) AS e;
 
 INSERT INTO meta (key, value) VALUES ('file_id', lower(hex(randomblob(16))));
-INSERT INTO settled_marks VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO marks VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 INSERT INTO lease (first_partition, last_partition, epoch) VALUES (0, 63, 0);

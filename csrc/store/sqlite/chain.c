@@ -140,32 +140,31 @@ static void add_counts(duro_buf *b, const duro__sqlite_chain *chain) {
   }
 }
 
-static void add_trailer(duro_buf *b, const duro__sqlite_chain *chain) {
+// What the row says itself, and marks that are 0, are left out: each step pays for these bytes.
+static void add_trailer(duro_buf *b, const duro__sqlite_chain *chain, const duro_turn_row *row) {
   add_mark(b, "{\"batch\":", chain->batch);
-  add_mark(b, ",\"seq\":", chain->seq);
-  add_mark(b, ",\"key\":", chain->key);
-  add_mark(b, ",\"message\":", chain->message_id);
-  add_mark(b, ",\"job\":", chain->job_id);
-  add_mark(b, ",\"at\":", chain->latest_ms);
-  add_mark(b, ",\"bytes\":", chain->journal_bytes);
+  if (chain->seq != row->seq) add_mark(b, ",\"seq\":", chain->seq);
+  if (chain->latest_ms != row->at_ms) add_mark(b, ",\"at\":", chain->latest_ms);
+  if (chain->key) add_mark(b, ",\"key\":", chain->key);
+  if (chain->message_id) add_mark(b, ",\"message\":", chain->message_id);
+  if (chain->job_id) add_mark(b, ",\"job\":", chain->job_id);
   if (chain->instances) add_mark(b, ",\"instances\":", chain->instances);
   if (chain->history_events) add_mark(b, ",\"events\":", chain->history_events);
-  if (!chain->count) {
-    duro_buf_add_char(b, '}');
-    return;
+  if (chain->count) {
+    duro_buf_add_lit(b, ",\"counts\":[");
+    add_counts(b, chain);
+    duro_buf_add_char(b, ']');
   }
-  duro_buf_add_lit(b, ",\"counts\":[");
-  add_counts(b, chain);
-  duro_buf_add_lit(b, "]}");
+  duro_buf_add_char(b, '}');
 }
 
-duro_code duro__sqlite_chain_trailer(duro_store *s, duro__sqlite_conn *c, duro_str *out,
-                                     duro_error **err) {
+duro_code duro__sqlite_chain_trailer(duro_store *s, duro__sqlite_conn *c, const duro_turn_row *row,
+                                     duro_str *out, duro_error **err) {
   duro_code code = DURO_OK;
   if (s->chain.count > MAX_UNSETTLED_COUNTS) code = settle_counts(s, c, err);
   if (code != DURO_OK) return code;
   duro_buf_clear(&s->trailer);
-  add_trailer(&s->trailer, &s->chain);
+  add_trailer(&s->trailer, &s->chain, row);
   if (s->trailer.oom) {
     duro_buf_free(&s->trailer);
     s->trailer = (duro_buf){0};

@@ -122,7 +122,7 @@ static duro_code append_turns(duro_store *s, duro__sqlite_conn *c, const duro_ba
     chain->journal_bytes += (int64_t)events.n;
     if (i + 1 == batch->turn_count) {
       chain->seq = greater(chain->seq, batch->last_seq);
-      code = duro__sqlite_chain_trailer(s, c, &trailer, err);
+      code = duro__sqlite_chain_trailer(s, c, turn, &trailer, err);
     }
     if (code == DURO_OK) code = append_turn(c, turn, events, begin_bytes, trailer, err);
   }

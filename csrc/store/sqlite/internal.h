@@ -282,8 +282,8 @@ duro_code duro__sqlite_chain_begin(duro_store *s, duro__sqlite_conn *c, int64_t 
 duro_code duro__sqlite_chain_count(duro_store *s, const duro_counter *counters, size_t count,
                                    duro_error **err);
 // For the last row of a batch with turns (valid until the next one); for all others: into the tables.
-duro_code duro__sqlite_chain_trailer(duro_store *s, duro__sqlite_conn *c, duro_str *out,
-                                     duro_error **err);
+duro_code duro__sqlite_chain_trailer(duro_store *s, duro__sqlite_conn *c, const duro_turn_row *row,
+                                     duro_str *out, duro_error **err);
 duro_code duro__sqlite_chain_settle(duro_store *s, duro__sqlite_conn *c, duro_error **err);
 void duro__sqlite_chain_free(duro_store *s);
 

@@ -197,6 +197,29 @@ describe("ctx:select", function()
     end
   end)
 
+  it("cancels each of many losers once, those that run and those that wait in line", function()
+    local began, told = 0, {}
+    local crowded = runtimes.open { activity_concurrency = 10 }
+    crowded:activity("loses", function(ctx, n)
+      began = began + 1
+      ctx:sleep(3600)
+      told[#told + 1] = ctx:is_cancelled() and n
+    end)
+    crowded:orchestration("crowd", function(ctx)
+      local tasks = { ctx:schedule_timer(10) }
+      for n = 1, 50 do table.insert(tasks, 1, ctx:schedule_activity("loses", n)) end
+      local index = ctx:select(tasks)
+      return { index, ctx:join { ctx:schedule_timer(5) } }
+    end)
+    local id = assert(crowded:start("crowd"))
+    assert(crowded:advance(20))
+    assert.equal(51, assert(crowded:wait(id, 10))[1])
+    assert.equal(10, began)
+    table.sort(told)
+    assert.same({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 }, told)
+    assert.equal(50, #crowded:history({ instance = id, kinds = { "activity_cancelled" } }).events)
+  end)
+
   it("of nothing is refused", function()
     local output, err = run(function(ctx) return ctx:select {} end)
     assert.is_nil(output)

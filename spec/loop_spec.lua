@@ -35,6 +35,27 @@ describe("the loop of a runtime", function()
     assert.equal(0, rt:step(0.001))
   end)
 
+  it("gives way between many activities, and is to be called again at once", function()
+    local runs, stepped = 0, {}
+    rt:activity("counts", function(_, n) runs = runs + 1 return n end)
+    rt:orchestration("fan", function(ctx)
+      local tasks, sum = {}, 0
+      for n = 1, 2500 do tasks[n] = ctx:schedule_activity("counts", n) end
+      for _, n in ipairs(ctx:join(tasks)) do sum = sum + n end
+      return sum
+    end)
+    local id = assert(rt:start("fan"))
+    runtimes.until_true(rt, function()
+      if runs > 0 and runs < 2500 then
+        assert.equal(0, rt:next_timeout())
+        stepped[#stepped + 1] = runs
+      end
+      return runs == 2500
+    end)
+    assert.is_true(#stepped > 1)
+    assert.equal(2500 * 2501 / 2, rt:wait(id, 10))
+  end)
+
   it("is idle when everything waits for outside input or time", function()
     rt:orchestration("waits", function(ctx)
       ctx:sleep(5)

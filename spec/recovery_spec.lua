@@ -379,6 +379,39 @@ describe("a file that is opened again", function()
     assert.equal(1, lost)
   end)
 
+  it("runs again what was in flight of many, and of these only", function()
+    local began, finish, runs = 0, {}, {}
+    local function register(rt, waits)
+      rt:activity("one_of_many", function(ctx, n)
+        began = began + 1
+        runs[n] = (runs[n] or 0) + 1
+        if waits then finish[#finish + 1] = ctx:async() end
+        return n
+      end)
+      rt:orchestration("fan", function(ctx)
+        local tasks = {}
+        for n = 1, 40 do tasks[n] = ctx:schedule_activity("one_of_many", n) end
+        return ctx:join(tasks)
+      end)
+    end
+    local function count(rt, id, kind)
+      return #rt:history({ instance = id, kinds = { kind } }).events
+    end
+    local rt = runtimes.open { path = path }
+    register(rt, true)
+    local id = assert(rt:start("fan"))
+    runtimes.until_true(rt, function() return began == 40 end)
+    for n = 1, 40, 2 do finish[n](nil, n) end
+    runtimes.until_true(rt, function() return count(rt, id, "activity_completed") == 20 end)
+    rt:close()
+    rt = runtimes.open { path = path }
+    register(rt, false)
+    assert.equal(40, #assert(rt:wait(id, 10)))
+    for n = 1, 40 do assert.equal(n % 2 == 1 and 1 or 2, runs[n]) end
+    assert.equal(20, count(rt, id, "activity_retry_scheduled"))
+    assert.equal(40, count(rt, id, "activity_completed"))
+  end)
+
   it("does not run again what was recorded", function()
     local runs = 0
     local function register(rt)

@@ -59,6 +59,7 @@ typedef struct duro__open {
   duro_str queue;      // activity: served elsewhere; absent = here
   int64_t bound_event; // wait: the event_received it holds, 0 = none
   void *runtime;       // the runtime's own (its job); NULL after load
+  bool ended;          // runtime: for a moment: a message that ends its attempt waits (jobs.h)
   duro_str heartbeat;  // JSON details of the newest heartbeat, absent = none (not in history)
 } duro__open;
 

@@ -292,12 +292,24 @@ static void leave_batch(duro_runtime *rt, duro__batch *b) {
   }
 }
 
+// How many in a row are like the first: of one kind, instance and execution.
+static size_t alike(const duro__after *a, size_t count) {
+  size_t n = 1;
+  while (n < count && a[n].kind == a->kind && a[n].instance == a->instance &&
+         a[n].execution_id == a->execution_id) {
+    n++;
+  }
+  return n;
+}
+
 static void effects(duro_runtime *rt, duro__batch *b) {
-  for (size_t k = 0; k < b->after.count; k++) {
+  for (size_t k = 0, n; k < b->after.count; k += n) {
     const duro__after *a = &b->after.items[k];
     duro__instance *i = a->instance;
+    n = 1;
     if (a->kind == DURO__AFTER_CANCEL_JOB) {
-      duro__job_cancel_task(rt, i, a->execution_id, a->task);
+      n = alike(a, b->after.count - k);
+      duro__jobs_cancel_tasks(rt, a, n);
       continue;
     }
     if (!i->exec || i->gone || i->execution_id != a->execution_id) continue;

@@ -306,12 +306,6 @@ void duro__jobs_registered(duro_runtime *rt) {
   if (count) duro__sweep_start(rt, -1); // those that were evicted meanwhile
 }
 
-bool duro__is_result(const duro_message *m, const duro__open *o) {
-  return m->event.source == o->id && m->event.attempt == o->attempt &&
-         (m->event.kind == DURO_EVENT_ACTIVITY_COMPLETED ||
-          m->event.kind == DURO_EVENT_ACTIVITY_FAILED);
-}
-
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *o) {
   if (o->queue.p) {
     duro__queue_start(rt, i, o);
@@ -420,14 +414,6 @@ void duro__job_cancel(duro_runtime *rt, duro_job *job) {
     job_free(rt, job); // nobody has seen it
   else
     duro__job_wake(rt, job);
-}
-
-void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id,
-                           int64_t task) {
-  for (duro_job *job = i->jobs, *next; job; job = next) {
-    next = job->sibling;
-    if (job->execution_id == execution_id && job->task == task) duro__job_cancel(rt, job);
-  }
 }
 
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i) {

@@ -15,6 +15,7 @@
 
 typedef struct duro__instance duro__instance;
 typedef struct duro__batch duro__batch;
+typedef struct duro__after duro__after;
 typedef struct duro__code duro__code;
 
 // A row of `jobs` (queues.c, heartbeats.c). `runtime` of an open activity points to one when it has a
@@ -78,9 +79,6 @@ typedef struct duro__job_queue {
 void duro__job_start(duro_runtime *rt, duro__instance *i, duro__open *open); // after its commit
 void duro__jobs_registered(duro_runtime *rt); // an activity was registered: who waited for it?
 void duro__job_cancel(duro_runtime *rt, duro_job *job);
-bool duro__is_result(const duro_message *m,
-                     const duro__open *o); // of the attempt that is next, or runs
-void duro__job_cancel_task(duro_runtime *rt, duro__instance *i, int64_t execution_id, int64_t task);
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i); // its instance leaves memory
 void duro__jobs_attach(duro_runtime *rt,
                        duro__instance *i); // and comes back: finds its running ones
@@ -91,6 +89,14 @@ duro_job *duro__job_of_row(duro_runtime *rt, const duro_job_row *row, duro__code
 bool duro__sleepers_wake(duro_runtime *rt);
 int64_t duro__sleepers_next_ms(duro_runtime *rt);
 void duro__jobs_free(duro_runtime *rt);
+
+// --- attempts.c ---
+// Sets or clears `ended` of the tasks whose attempt ends with one of these messages, which no turn has taken
+// yet. Set before a walk through all open tasks, and cleared behind it.
+void duro__results_mark(duro__instance *i, const duro_message *list, bool ended);
+bool duro__job_is_missing(const duro__open *o); // it is to run, and has neither a job nor a result
+// What is to be cancelled `after` a batch: `count` tasks of one instance and execution.
+void duro__jobs_cancel_tasks(duro_runtime *rt, const duro__after *items, size_t count);
 
 // --- heartbeats.c ---
 void duro__job_begun(duro_runtime *rt, duro_job *job);  // it runs: its time limits begin

@@ -69,44 +69,18 @@ static const duro__open *lost_too_often(const duro_runtime *rt, duro__exec *x) {
   return NULL;
 }
 
-// Its attempt has ended, or left with a token.
-static bool tells_of_end(const duro_message *m, const duro__instance *i, const duro__open *o) {
-  if (m->instance_key != i->key || m->execution_id != i->execution_id) return false;
-  return duro__is_result(m, o) ||
-         (m->event.kind == DURO_EVENT_ACTIVITY_DEFERRED && m->event.source == o->id);
-}
-
-// A job that has ended: what it gave waits in the inbox, or went down with a batch and will be delivered again.
-static bool result_waits(const duro_runtime *rt, const duro__instance *i, const duro__open *o) {
-  for (const duro_message *m = i->inbox_head; m; m = m->next) {
-    if (tells_of_end(m, i, o)) return true;
-  }
-  for (const duro_message *m = rt->kept; m; m = m->next) {
-    if (tells_of_end(m, i, o)) return true;
-  }
-  return false;
-}
-
-// After a retry: nothing has begun yet, and nothing was lost.
-static bool begins_again(duro_runtime *rt, duro__instance *i, duro__open *o) {
-  if (!i->retried) return false;
-  for (const duro_message *m = i->inbox_head; m; m = m->next) {
-    if (m->event.kind == DURO_EVENT_ACTIVITY_COMPLETED && m->event.source == o->id) return true;
-  }
-  duro__job_start(rt, i, o);
-  return true;
-}
-
 // Jobs that ran when the process died have no duro_job any more: they are lost, and run again. Those that
 // still run here are found again.
 static void reattach(duro_runtime *rt, duro__instance *i) {
   duro__jobs_attach(rt, i);
+  const duro_message *waiting = i->inbox_head, *kept = rt->kept; // kept: to be delivered again
+  duro__results_mark(i, waiting, true);
+  duro__results_mark(i, kept, true);
   for (duro__open *o = duro__exec_open_next(i->exec, 0); o;
        o = duro__exec_open_next(i->exec, o->id)) {
-    if (o->kind != DURO__OPEN_ACTIVITY || o->runtime || o->queue.p) continue;
-    if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
-    if (result_waits(rt, i, o) || begins_again(rt, i, o)) continue;
-    if (!duro__find_activity(rt, o->name)) { // it has not run here, and waits
+    if (!duro__job_is_missing(o) || o->queue.p) continue;
+    // After a retry nothing has begun yet, and nothing was lost; what is unknown has not run here.
+    if (i->retried || !duro__find_activity(rt, o->name)) {
       duro__job_start(rt, i, o);
       continue;
     }
@@ -121,6 +95,8 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
     else
       duro__memory_out(rt, i);
   }
+  duro__results_mark(i, waiting, false);
+  duro__results_mark(i, kept, false);
   i->retried = false;
 }
 

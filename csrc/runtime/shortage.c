@@ -19,22 +19,15 @@ DURO_EXPORT bool duro_short_of_memory(duro_runtime *rt) {
   return is;
 }
 
-static bool has_result(const duro__instance *i, const duro__open *o) {
-  for (const duro_message *m = i->inbox_head; m; m = m->next) {
-    if (duro__is_result(m, o)) return true;
-  }
-  return false;
-}
-
 // An attempt whose result was lost runs again under its number: nothing of it is recorded.
 static void start_jobs(duro_runtime *rt, duro__instance *i) {
+  duro__results_mark(i, i->inbox_head, true);
   int64_t task = 0; // a job that was lost too often stalls the instance, and takes its exec away
   for (duro__open *o; i->exec && (o = duro__exec_open_next(i->exec, task));) {
     task = o->id;
-    if (o->kind != DURO__OPEN_ACTIVITY || o->runtime) continue;
-    if (o->state != DURO__STATE_WAITING && o->state != DURO__STATE_RUNNING) continue;
-    if (!has_result(i, o)) duro__job_start(rt, i, o);
+    if (duro__job_is_missing(o)) duro__job_start(rt, i, o);
   }
+  duro__results_mark(i, i->inbox_head, false);
 }
 
 // False: not yet, because what its newest turn scheduled may not begin before it is durable.

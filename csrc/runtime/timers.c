@@ -141,20 +141,13 @@ static void attempt_timed_out(duro_runtime *rt, duro__instance *i, int64_t task,
   duro_arena_free(&arena);
 }
 
-// After a fault of the store: the result of the attempt that is due came back before its time did.
-static bool result_waits(const duro__instance *i, const duro__open *o) {
-  for (const duro_message *m = i->inbox_head; m; m = m->next) {
-    if (duro__is_result(m, o)) return true;
-  }
-  return false;
-}
-
 static void fire_tasks(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
   int64_t task = 0;
-  bool whole = false;
+  bool whole = false, marked = false;
   for (;;) {
     switch (duro__exec_take_due(i->exec, now_ms, &task, &whole)) {
     case DURO__DUE_NONE:
+      if (marked) duro__results_mark(i, i->inbox_head, false);
       return;
     case DURO__DUE_TIMER: {
       duro_event e = {.kind = DURO_EVENT_TIMER_FIRED, .source = task};
@@ -162,8 +155,11 @@ static void fire_tasks(duro_runtime *rt, duro__instance *i, int64_t now_ms) {
       break;
     }
     case DURO__DUE_RETRY: {
+      // After a fault of the store the result of the attempt that is due may have come back before.
+      if (!marked) duro__results_mark(i, i->inbox_head, true);
+      marked = true;
       duro__open *o = duro__exec_open(i->exec, task);
-      if (o && !result_waits(i, o)) duro__job_start(rt, i, o);
+      if (o && !o->ended) duro__job_start(rt, i, o);
       break;
     }
     case DURO__DUE_TIMEOUT:

@@ -1,8 +1,8 @@
 // verbs_wait.c: calls that are answered when an instance gets somewhere.
 //
 // A waiting request stands in rt->waiters, and by key of each instance it waits for in rt->wait_lists, so
-// that a commit finds its waiters without looking at the others. What it answers is read from committed
-// rows, which is done only where a row can say something new: a batch tells which it wrote. In a client
+// that a commit finds its waiters without looking at the others. What it answers is a committed row, read
+// or as its batch wrote it; it is looked for only where a batch wrote what can be news. In a client
 // process nobody tells of commits: there everything waited for is looked at again whenever the file has
 // changed (duro__waiters_check); so it is after a fault.
 #include <stdlib.h>
@@ -164,13 +164,27 @@ static void look_if_waited(duro_runtime *rt, int64_t key) {
   if (duro_map_get_int(&rt->wait_lists, key)) look_at(rt, key);
 }
 
+// An end that a batch has written: all that those who wait for it ask, so it need not be read.
+static void show_end(duro_runtime *rt, const duro_instance_update *u) {
+  const duro__instance *i = duro__live_by_key(rt, u->row.key); // leaves memory only after this
+  view v = {.there = true, .row = u->row};
+  if (!i) return;
+  v.row.id = i->id;
+  for (duro__wait *w = duro_map_get_int(&rt->wait_lists, i->key), *next; w; w = next) {
+    next = w->next;
+    if (w->request->wait_kind != WAIT_CUSTOM_STATUS) show(rt, w, &v);
+  }
+}
+
 // What waiters ask about (view_of, is_over) changes with these rows, and with nothing else.
 void duro__waiters_durable(duro_runtime *rt, const duro__batch *b) {
   if (!rt->wait_lists.count) return;
   for (size_t k = 0; k < b->inserts.count; k++) look_if_waited(rt, b->inserts.items[k].key);
   for (size_t k = 0; k < b->updates.count; k++) {
     const duro_instance_update *u = &b->updates.items[k];
-    if (u->set & (DURO_SET_STATUS | DURO_SET_CUSTOM_STATUS)) look_if_waited(rt, u->row.key);
+    bool end = u->set & DURO_SET_STATUS && duro_status_final(u->row.status);
+    if (end) show_end(rt, u);
+    if (end || u->set & DURO_SET_CUSTOM_STATUS) look_if_waited(rt, u->row.key);
   }
   for (size_t k = 0; k < b->deletes.count; k++) look_if_waited(rt, b->deletes.items[k]);
 }

@@ -4,12 +4,9 @@
 #include <stdlib.h>
 
 duro__attempt *duro__attempt_new(duro__rt *rt) {
-  duro__attempt *a = (duro__attempt *)calloc(1, sizeof *a);
+  duro__attempt *a = (duro__attempt *)malloc(sizeof *a);
   if (!a) return NULL;
-  a->rt = rt;
-  a->ctx_ref = LUA_NOREF;
-  a->next = rt->attempts;
-  a->link = &rt->attempts;
+  *a = (duro__attempt){.rt = rt, .ctx_ref = LUA_NOREF, .next = rt->attempts, .link = &rt->attempts};
   if (a->next) a->next->link = &a->next;
   rt->attempts = a;
   rt->attempt_count++;

@@ -209,9 +209,12 @@ static void commit_run(duro_runtime *rt, duro__command *c) {
 }
 
 static void commit_done(duro_runtime *rt, duro__command *c) {
-  duro__batch *b = c->subject;
-  free(c);
-  duro__batch_finished(rt, b);
+  duro__batch_finished(rt, c->subject);
+}
+
+static duro__command *commit_of(duro__batch *b) {
+  b->commit = (duro__command){.run = commit_run, .done = commit_done, .subject = b};
+  return &b->commit;
 }
 
 // Until the batch in flight is durable this thread would only wait.
@@ -226,9 +229,7 @@ static void seal(duro_runtime *rt) {
   duro__counts_to_batch(rt, b);
   duro__figures_to_batch(rt, b);
   rt->open = NULL;
-  duro__command *c = duro__command_new(commit_run, commit_done);
-  if (b->poisoned || b->arena.oom || !c) {
-    free(c);
+  if (b->poisoned || b->arena.oom) {
     b->code = b->error ? b->error->code : duro_fail_oom(&b->error);
     duro__batch_fail(rt, b);
     return;
@@ -242,12 +243,8 @@ static void seal(duro_runtime *rt) {
     rt->flight_head = b;
   rt->flight_tail = b;
   rt->in_flight++;
-  c->subject = b;
-  bool borrowed = nothing_else(rt) && duro__writer_borrow(rt, c);
-  if (borrowed)
-    rt->did_something = true; // nobody wakes the loop
-  else
-    duro__writer_push(rt, c);
+  duro__command *c = commit_of(b);
+  if (!nothing_else(rt) || !duro__writer_borrow(rt, c)) duro__writer_push(rt, c);
 }
 
 // A batch that begins many instances has their first turns too: else each start would be stored as a
@@ -354,14 +351,7 @@ void duro__batch_again(duro_runtime *rt) {
   duro__batch *b = rt->again;
   if (!b) return;
   rt->again = NULL;
-  duro__command *c = duro__command_new(commit_run, commit_done);
-  if (c) {
-    c->subject = b;
-    duro__writer_push(rt, c);
-  } else {
-    b->code = duro_fail_oom(&b->error);
-    duro__batch_finished(rt, b);
-  }
+  duro__writer_push(rt, commit_of(b));
 }
 
 void duro__batch_finished(duro_runtime *rt, duro__batch *b) {

@@ -91,6 +91,22 @@ struct duro__instance {
   duro__instance *lru_prev, *lru_next;
 };
 
+// --- Work for the threads beside the loop (writer.c) ---
+// Commands of one worker run in order on its thread; `done` is called on the loop thread. The store
+// thread owns the write connection; the helper does what may take long: checkpoints, scanning reads.
+typedef struct duro__command duro__command;
+struct duro__command {
+  duro__command *next;
+  void (*run)(duro_runtime *rt, duro__command *c);  // store thread
+  void (*done)(duro_runtime *rt, duro__command *c); // loop thread; c is its own
+  void *subject;
+  int64_t number, number2;
+  bool flag;
+  duro_code code;
+  duro_error *error;
+  duro_arena arena;
+};
+
 // --- The open batch and those in flight (batch.c) ---
 typedef enum duro__after_kind { DURO__AFTER_JOB, DURO__AFTER_CANCEL_JOB } duro__after_kind;
 typedef struct duro__after {
@@ -102,6 +118,7 @@ typedef struct duro__after {
 struct duro__batch {
   duro__batch *next;
   duro_batch rows; // sealed: what the store gets
+  duro__command commit;
   duro_arena arena;
   DURO__VEC(duro_instance_row) inserts;
   DURO__VEC(duro_turn_row) turns;
@@ -129,21 +146,6 @@ struct duro__batch {
 };
 
 // --- The store thread and the helper thread (writer.c) ---
-// Commands of one worker run in order on its thread; `done` is called on the loop thread. The store
-// thread owns the write connection; the helper does what may take long: checkpoints, scanning reads.
-typedef struct duro__command duro__command;
-struct duro__command {
-  duro__command *next;
-  void (*run)(duro_runtime *rt, duro__command *c);  // store thread
-  void (*done)(duro_runtime *rt, duro__command *c); // loop thread; frees it
-  void *subject;
-  int64_t number, number2;
-  bool flag;
-  duro_code code;
-  duro_error *error;
-  duro_arena arena;
-};
-
 typedef struct duro__worker {
   duro_runtime *rt;
   uv_thread_t thread;
@@ -509,7 +511,7 @@ void duro__writer_stop(duro_runtime *rt); // runs what is queued, then joins
 duro__command *duro__command_new(void (*run)(duro_runtime *, duro__command *),
                                  void (*done)(duro_runtime *, duro__command *));
 void duro__writer_push(duro_runtime *rt, duro__command *c); // to the store thread
-// Runs c at once, in its place, when it has nothing to do; c is collected like any other. False: it has.
+// Runs c at once, in its place, when it has nothing to do, and then c's `done`. False: it has.
 bool duro__writer_borrow(duro_runtime *rt, duro__command *c);
 bool duro__writer_moves(duro_runtime *rt); // it is there, and not stuck in a command
 void duro__helper_push(duro_runtime *rt, duro__command *c);

@@ -135,7 +135,9 @@ static bool own_work(duro_runtime *rt) {
 
 static bool work(duro_runtime *rt) {
   rt->worked_ns = duro__tick(rt);
-  uv_run(&rt->loop, UV_RUN_NOWAIT);
+  // It only takes note of having been woken. A foreign loop has to see that at once (its duro_fd stays
+  // readable); a host that blocks here sees it, at the latest, where it would wait.
+  if (!rt->may_block || !rt->ready_count) uv_run(&rt->loop, UV_RUN_NOWAIT);
   bool any = duro__writer_collect(rt);
   any |= duro__threads_collect(rt);
   any |= duro__sleepers_wake(rt);

@@ -15,8 +15,8 @@
 #include "runtime/internal.h"
 
 duro_request *duro__request_new(duro_runtime *rt) {
-  duro_request *r = calloc(1, sizeof *r);
-  if (r) r->rt = rt;
+  duro_request *r = malloc(sizeof *r);
+  if (r) *r = (duro_request){.rt = rt};
   return r;
 }
 

@@ -5,7 +5,7 @@
 // it would only wait for the answer, waking another thread and being woken by it costs more than it gives.
 //
 // Invariant: a command is touched by one thread at a time: the loop until it is pushed, the worker
-// until it is on the done queue, then the loop again. To add work for a thread: a command with `run`
+// until it is on the done queue, then the loop again. `done` is called in the order of `run`. To add work for a thread: a command with `run`
 // and `done`, nothing else.
 #include "runtime/answers.h"
 #include "runtime/internal.h"
@@ -134,18 +134,26 @@ static void worker_push(duro__worker *w, duro__command *c) {
   uv_mutex_unlock(&w->lock);
 }
 
-bool duro__writer_borrow(duro_runtime *rt, duro__command *c) {
-  duro__worker *w = &rt->writer;
+static bool worker_lend(duro__worker *w) {
   uv_mutex_lock(&w->lock);
-  bool free = !w->busy && !w->todo_head && !w->stop;
-  if (free) {
-    w->lent = true;
-    worker_run(w, c);
-    w->lent = false;
-    if (w->todo_head) uv_cond_signal(&w->wanted);
-  }
+  w->lent = !w->busy && !w->todo_head && !w->done_head && !w->stop;
   uv_mutex_unlock(&w->lock);
-  return free;
+  return w->lent; // the loop thread alone sets it
+}
+
+static void worker_take_back(duro__worker *w) {
+  uv_mutex_lock(&w->lock);
+  w->lent = false;
+  if (w->todo_head) uv_cond_signal(&w->wanted);
+  uv_mutex_unlock(&w->lock);
+}
+
+bool duro__writer_borrow(duro_runtime *rt, duro__command *c) {
+  if (!worker_lend(&rt->writer)) return false;
+  c->run(rt, c);
+  worker_take_back(&rt->writer);
+  c->done(rt, c);
+  return true;
 }
 
 bool duro__writer_moves(duro_runtime *rt) {

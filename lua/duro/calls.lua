@@ -38,16 +38,13 @@ local function collect(row, ...)
     if value == nil then
       if not param.optional then options.blame(("%s needs %s"):format(row[1], param[1])) end
     else
-      local checked, err = options.argument(value, param[2], param[1], param)
+      local checked, err = options.checked(param, value, param[1])
       if err then return nil, err end
-      values[param.as or param[1] .. options.suffix(param[2])] = checked
+      values[param.target] = checked
     end
   end
   if not row.options then return values end
-  local checked, err = options.check(row.options, (select(#params + 1, ...)))
-  if err then return nil, err end
-  for key, value in pairs(checked) do values[key] = value end
-  return values
+  return options.check(row.options, (select(#params + 1, ...)), values)
 end
 
 
@@ -74,6 +71,7 @@ end
 --- Adds the method of a row to the table `methods`.
 function calls.define(methods, row)
   row.params = row.params or {}
+  for _, param in ipairs(row.params) do param.target = options.target(param) end
   calls.rows[#calls.rows + 1] = row
   methods[row[1]] = function(runtime, ...) return call(row, runtime, ...) end
 end

@@ -135,6 +135,7 @@ local function text_check(max_bytes)
     if #value > max_bytes then
       return nil, ("is longer than %d bytes (has %d)"):format(max_bytes, #value)
     end
+    if not value:find("[^ -~]") then return value end -- most are plain
     if value:find("[%z\1-\31\127]") then return nil, "has a control character" end
     if not utf8_valid(value) then return nil, "is not UTF-8" end
     return value
@@ -255,40 +256,23 @@ types.names = { says = "a string or an array of strings", accepts = is("string",
 options.types = types
 
 
---- What is added to a key when a value of this type changes its unit: "_ms", or nothing.
-function options.suffix(kind)
-  return types[kind].suffix or ""
-end
-
-
-local function keys_of(rows)
-  local keys = {}
-  for i, row in ipairs(rows) do keys[i] = row[1] end
-  return keys
-end
-
-
---- Declares what the call `name` takes: rows {key, type, default=, required=, min=, max=, one_of=,
---- as=, doc=, usual=}. `as` is the key that the core knows it by; `usual` is the default in words, when it is not
---- set here. Gives the spec, for `check`.
-function options.spec(name, rows)
-  local spec = { name = name, rows = rows, keys = keys_of(rows), by_key = {} }
-  for _, row in ipairs(rows) do
-    assert(types[row[2]], row[2])
-    spec.by_key[row[1]] = row
-  end
-  options.specs[name] = spec
-  options.order[#options.order + 1] = name
-  return spec
-end
-
-
 local function invalid(format, ...)
   return nil, errors.new("invalid_argument", format:format(...))
 end
 
 
-local function checked_value(row, value, what)
+local function one_of_problem(words, given)
+  for _, word in ipairs(words) do
+    if word == given then return nil end
+  end
+  local near = options.nearest(given, words)
+  return ("must be one of: %s (is '%s'%s)"):format(table.concat(words, ", "), given,
+    near and (": did you mean '%s'?"):format(near) or "")
+end
+
+
+--- A value by its row: as the core takes it, or nil, err. Raises when its type is wrong.
+function options.checked(row, value, what)
   local kind = types[row[2]]
   if not kind.accepts(value) then
     options.blame(("%s must be %s, got %s"):format(what, kind.says, type(value)))
@@ -296,15 +280,12 @@ local function checked_value(row, value, what)
   local converted, problem = kind.convert(value, what)
   if converted == nil and value ~= nil then return invalid("%s %s", what, problem) end
   if row.one_of then
-    for _, given in ipairs(type(converted) == "table" and converted or { converted }) do
-      local known = false
-      for _, word in ipairs(row.one_of) do known = known or word == given end
-      if not known then
-        local near = options.nearest(given, row.one_of)
-        return invalid("%s must be one of: %s (is '%s'%s)", what, table.concat(row.one_of, ", "), given,
-          near and (": did you mean '%s'?"):format(near) or "")
-      end
+    if type(converted) == "table" then
+      for _, given in ipairs(converted) do problem = problem or one_of_problem(row.one_of, given) end
+    else
+      problem = one_of_problem(row.one_of, converted)
     end
+    if problem then return invalid("%s %s", what, problem) end
   end
   if (row.min and converted < row.min) or (row.max and converted > row.max) then
     local unit = kind.suffix and " ms" or ""
@@ -316,16 +297,51 @@ local function checked_value(row, value, what)
 end
 
 
---- Checks one positional argument. Raises when its type is wrong; nil, err when its value is.
-function options.argument(value, kind, what, row)
-  return checked_value({ what, kind, min = row and row.min, max = row and row.max,
-    one_of = row and row.one_of }, value, what)
+--- The same for a value that no row stands for.
+function options.argument(value, kind, what)
+  return options.checked({ what, kind }, value, what)
 end
 
 
---- Checks the table `given` (nil: empty) against a spec. Gives a new table with the defaults filled in
---- and durations and times in milliseconds (their keys end in _ms), or nil, err(invalid_argument).
-function options.check(spec, given)
+--- The key that the core knows a row's value by: its unit is in it ("timeout_ms").
+function options.target(row)
+  return row.as or row[1] .. (types[row[2]].suffix or "")
+end
+
+
+local function keys_of(rows)
+  local keys = {}
+  for i, row in ipairs(rows) do keys[i] = row[1] end
+  return keys
+end
+
+
+-- What each check of the row needs, made once.
+local function prepare(row)
+  assert(types[row[2]], row[2])
+  row.what, row.target = ("option '%s'"):format(row[1]), options.target(row)
+  if row.default ~= nil then row.filled = options.checked(row, row.default, row.what) end
+end
+
+
+--- Declares what the call `name` takes: rows {key, type, default=, required=, min=, max=, one_of=,
+--- as=, doc=, usual=}. `as` is the key that the core knows it by; `usual` is the default in words, when it is not
+--- set here. Gives the spec, for `check`.
+function options.spec(name, rows)
+  local spec = { name = name, rows = rows, keys = keys_of(rows), by_key = {} }
+  for _, row in ipairs(rows) do
+    prepare(row)
+    spec.by_key[row[1]] = row
+  end
+  options.specs[name] = spec
+  options.order[#options.order + 1] = name
+  return spec
+end
+
+
+--- Checks the table `given` (nil: empty) against a spec. Gives a new table (or adds to `values`) with the defaults
+--- filled in and durations and times in milliseconds (their keys end in _ms), or nil, err(invalid_argument).
+function options.check(spec, given, values)
   if given == nil then given = {} end
   if type(given) ~= "table" then
     options.blame(("the options of %s must be a table, got %s"):format(spec.name, type(given)))
@@ -335,18 +351,17 @@ function options.check(spec, given)
       options.blame(("unknown option '%s'%s"):format(tostring(key), options.hint(key, spec.keys)))
     end
   end
-  local values = {}
+  values = values or {}
   for _, row in ipairs(spec.rows) do
-    local key = row[1]
-    local value = given[key]
-    if value == nil then value = row.default end
-    if value == nil and row.required then
-      options.blame(("option '%s' is required"):format(key))
-    end
+    local value = given[row[1]]
     if value ~= nil then
-      local converted, err = checked_value(row, value, ("option '%s'"):format(key))
+      local converted, err = options.checked(row, value, row.what)
       if err then return nil, err end
-      values[row.as or key .. options.suffix(row[2])] = converted
+      values[row.target] = converted
+    elseif row.required then
+      options.blame(row.what .. " is required")
+    else
+      values[row.target] = row.filled
     end
   end
   return values

@@ -99,6 +99,27 @@ describe("starting", function()
   it("none of many gives no ids", function()
     assert.same({}, rt:start_many {})
   end)
+
+  it("looks at each of many, however plain the others are", function()
+    local function refused(code, entry)
+      local none, err = rt:start_many { { name = "echo", id = "one", input = 1 }, entry }
+      assert.is_nil(none)
+      assert.equal(code, err.code)
+      assert.equal("not_found", rt:status("one").status)
+      return err
+    end
+    assert.equal("start 2: option 'id' has a control character",
+      refused("invalid_argument", { name = "echo", id = "a\nb" }).message)
+    assert.equal("start 2: option 'id' must not be empty",
+      refused("invalid_argument", { name = "echo", id = "" }).message)
+    assert.equal("[2].input.cb", refused("invalid_payload", { name = "echo", input = { cb = print } }).path)
+    assert.has_error(function() rt:start_many { { name = "echo" }, { nam = "echo" } } end)
+    assert.has_error(function() rt:start_many { { name = "echo" }, "echo" } end)
+    local ids = assert(rt:start_many {
+      { name = "echo", id = "one" }, { name = "echo", id = "two", attributes = { a = 1 } },
+    })
+    assert.equal("one two", table.concat(ids, " "))
+  end)
 end)
 
 

@@ -126,6 +126,9 @@ bool duro__payload_read(lua_State *L, duro__host *h, duro__rt *rt, duro_str text
 bool duro__payload_show(lua_State *L, duro__host *h, duro__rt *rt, duro_str text);
 void duro__payload_push_null(lua_State *L, duro__host *h);
 
+// --- plain_starts.c ---
+int duro__plain_starts(lua_State *L);
+
 // --- base64.c ---
 void duro__base64_encode(duro_buf *out, duro_str bytes);
 bool duro__base64_decode(duro_buf *out, duro_str text);

@@ -13,6 +13,7 @@
 //   core.decode(text) -> v | nil, err              corrupt; the text "null" gives nil
 //   core.duration_ms(v) -> integer | nil, message  30, 0.25, "250ms", "1h30m"; never negative; for
 //                                the message: 'invalid duration "5x" (try 30, "30s", "1h30m")'
+//   core.plain_starts(v) -> true or nothing        whether the entries of start_many are right as they are
 //   core.codes                   {not_found = true, ...}: the codes of our own
 //   core.context()               "orchestration", "side_effect" (the function of one, or a log function
 //                                called by an orchestration), "activity" (own coroutine) or nil: who is running
@@ -218,6 +219,7 @@ static const luaL_Reg functions[] = {
     {"encode", encode},
     {"decode", decode},
     {"duration_ms", duration_ms},
+    {"plain_starts", duro__plain_starts},
     {"uuid7", uuid7},
     {"wall_ms", wall_ms},
     {"monotonic_ms", monotonic_ms},

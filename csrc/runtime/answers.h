@@ -84,6 +84,8 @@ bool duro__start_read(duro_runtime *rt, duro_request *r, duro_str args, duro_are
                       duro__start *out);
 // Begins the instance whose row another process has stored already (key), from its request.
 void duro__start_adopt(duro_runtime *rt, duro_request *r, int64_t key, duro_str args);
+// Those that were held back and whose turn it is now.
+void duro__starts_admit(duro_runtime *rt);
 // Takes the requests of clients now: an instance may exist whose start still waits among them.
 void duro__clients_take(duro_runtime *rt);
 

@@ -4,6 +4,7 @@
 // or it is full, so latency is one commit and throughput grows with load.
 //
 // Invariant: a batch's consumed messages, requests and effects stay with it until it is durable.
+#include "runtime/answers.h"
 #include "runtime/feed.h"
 #include "runtime/figures.h"
 #include "runtime/internal.h"
@@ -225,6 +226,7 @@ static bool nothing_else(const duro_runtime *rt) {
 
 static void seal(duro_runtime *rt) {
   duro__batch *b = rt->open;
+  rt->begun_tail = NULL;
   spill(rt, b);
   duro__counts_to_batch(rt, b);
   duro__figures_to_batch(rt, b);
@@ -247,22 +249,25 @@ static void seal(duro_runtime *rt) {
   if (!nothing_else(rt) || !duro__writer_borrow(rt, c)) duro__writer_push(rt, c);
 }
 
-// A batch that begins many instances has their first turns too: else each start would be stored as a
-// message, only to be taken back by the next batch.
 size_t duro__batch_limit(const duro_runtime *rt) {
   size_t limit = rt->live_count / 3;
   if (limit < TURNS_PER_BATCH_MIN) limit = TURNS_PER_BATCH_MIN;
-  if (limit > DURO_BATCH_TURNS) limit = DURO_BATCH_TURNS;
-  size_t begun = rt->open ? rt->open->inserts.count : 0;
-  return begun > limit ? begun : limit;
+  return limit > DURO_BATCH_TURNS ? DURO_BATCH_TURNS : limit;
 }
 
+// A batch that a call begins many instances in has their first turns too: else each start would be stored
+// as a message, only to be taken back by the next batch.
 bool duro__batch_full(const duro_runtime *rt) {
-  return rt->open && rt->open->turn_count >= duro__batch_limit(rt);
+  return rt->open && !rt->begun_tail && rt->open->turn_count >= duro__batch_limit(rt);
+}
+
+static bool begins(const duro_runtime *rt) {
+  return rt->begun_tail && !rt->open->poisoned && !rt->resume_ns && !rt->starved_ns && !rt->closing;
 }
 
 bool duro__batches_turn(duro_runtime *rt) {
-  if (!rt->open || rt->fault || rt->again) return false;
+  duro__starts_admit(rt);
+  if (!rt->open || rt->fault || rt->again || begins(rt)) return false;
   bool store_free = rt->in_flight == 0;
   bool full = duro__batch_full(rt) && !rt->options.virtual_clock;
   if (!store_free && !(full && rt->in_flight < DURO_BATCHES_IN_FLIGHT)) return false;

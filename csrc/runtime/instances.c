@@ -37,20 +37,33 @@ static void note_keep(duro_runtime *rt, duro__instance *i, const duro_message *m
   if (m->must_keep && !m->row_id) i->keeps = rt->keeps = true;
 }
 
-void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
-  if (i->ready || i->gone) return;
+// Behind `before`, or (NULL) at the head.
+static void ready_insert(duro_runtime *rt, duro__instance *i, duro__instance *before) {
+  duro__instance **at = before ? &before->ready_next : &rt->ready_head;
   i->ready = true;
   rt->keeps |= i->keeps;
   i->ready_ns = rt->tick_ns;
   i->ready_at_ms = rt->virtual_now_ms;
-  i->ready_next = NULL;
-  if (rt->ready_tail)
-    rt->ready_tail->ready_next = i;
-  else
-    rt->ready_head = i;
-  rt->ready_tail = i;
+  i->ready_next = *at;
+  *at = i;
+  if (!i->ready_next) rt->ready_tail = i;
   rt->ready_count++;
   lru_remove(i);
+}
+
+void duro__instance_ready(duro_runtime *rt, duro__instance *i) {
+  if (!i->ready && !i->gone) ready_insert(rt, i, rt->ready_tail);
+}
+
+// Ahead of the others: its start needs no row of its own when the batch that begins it has its first turn,
+// too. With the virtual clock a batch has the turns of all that are ready, in order.
+static void begin_ready(duro_runtime *rt, duro__instance *i) {
+  if (rt->options.virtual_clock) {
+    duro__instance_ready(rt, i);
+    return;
+  }
+  ready_insert(rt, i, rt->begun_tail);
+  rt->begun_tail = i;
 }
 
 duro__instance *duro__instance_next_ready(duro_runtime *rt) {
@@ -58,6 +71,7 @@ duro__instance *duro__instance_next_ready(duro_runtime *rt) {
   if (!i) return NULL;
   rt->ready_head = i->ready_next;
   if (!rt->ready_head) rt->ready_tail = NULL;
+  if (rt->begun_tail == i) rt->begun_tail = NULL;
   i->ready_next = NULL;
   i->ready = false;
   rt->ready_count--;
@@ -74,6 +88,7 @@ static void ready_remove(duro_runtime *rt, duro__instance *i) {
     else
       rt->ready_head = i->ready_next;
     if (rt->ready_tail == i) rt->ready_tail = before;
+    if (rt->begun_tail == i) rt->begun_tail = before;
     rt->ready_count--;
     break;
   }
@@ -333,7 +348,10 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
   m->must_keep =
       n->request == NULL; // a child or a detached start belongs to the batch of its sender
   note_keep(rt, i, m);
-  duro__instance_ready(rt, i);
+  if (n->stored)
+    begin_ready(rt, i);
+  else
+    duro__instance_ready(rt, i);
   return DURO_OK;
 }
 

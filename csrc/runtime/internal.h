@@ -175,10 +175,11 @@ struct duro_request {
   bool row_deleted;           // ... where nobody waits for it: its row just goes
   duro__call_function *again; // not done when its batch is durable, but run again (with again_args)
   duro_buf again_args;
+  uint64_t held_ns;                             // since when it is in rt->held_starts
   duro_job *awaiting;                           // the job to wake when it is done
   void (*on_done)(duro_request *r, void *user); // runtime-internal continuation
   void *user;
-  duro_request *next, *prev; // in rt->waiters or rt->posted
+  duro_request *next, *prev; // in rt->waiters, rt->posted or rt->held_starts
   duro_request **list;       // which of them; NULL: in none
   struct duro__wait *waits;  // the instances it waits for (verbs_wait.c)
   int wait_kind;             // duro__wait_kind while it waits
@@ -270,6 +271,9 @@ struct duro_runtime {
   duro_map replays; // instance key -> how often this process replayed it (the number as a pointer)
   duro__instance lru; // sentinel: lru.lru_next is the least recently used
   duro__instance *ready_head, *ready_tail;
+  // The last of those at the head of the queue that the open batch begins: it is handed over with their
+  // first turns (batch.c). NULL: there are none.
+  duro__instance *begun_tail;
   size_t ready_count;
   bool keeps; // one of the ready may have a message that the open batch has to carry
   DURO__VEC(duro__instance *) due; // binary heap by (due_ms, key)
@@ -317,6 +321,7 @@ struct duro_runtime {
   DURO__VEC(duro_job *) beating; // local ones that told details
   bool beats_waiting;            // some of these are to be written later
 
+  duro_request *held_starts;         // until what was ready before them has run (verbs_start.c)
   duro_request *waiters;             // wait_kind tells for what
   DURO__VEC(duro_request *) streams; // those among them that wait for more of the feed
   struct duro__recent *recent;       // batches, once there is a reader; NULL: not yet
@@ -399,6 +404,7 @@ typedef struct duro__new_instance {
   int64_t timeout_ms;    // 0 = none
   duro_request *request; // answered when it is durable
   bool checked;          // the caller knows the id is free
+  bool stored; // its row and its start go into the open batch, which has its first turn, too
 } duro__new_instance;
 duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, duro__instance **out,
                                 duro_error **err);

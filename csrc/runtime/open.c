@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "runtime/answers.h"
 #include "runtime/cache.h"
 #include "runtime/figures.h"
 #include "runtime/internal.h"
@@ -301,6 +302,7 @@ static void close_loop(duro_runtime *rt) {
 }
 
 static void answer_closed(duro_runtime *rt) {
+  duro__requests_close(&rt->held_starts);
   for (duro__batch *b = rt->open; b; b = NULL) {
     for (size_t k = 0; k < b->requests.count; k++) {
       duro__request_fail(b->requests.items[k], DURO_CLOSED, "the runtime was closed");

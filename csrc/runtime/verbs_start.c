@@ -77,17 +77,37 @@ static bool give_id(duro_runtime *rt, duro_request *r, duro_arena *arena, duro__
   return false;
 }
 
+// Whether there is more than name, id and input: each look for a member goes through all of the text.
+static bool has_rare_members(duro_str args) {
+  duro_json_reader reader;
+  duro_json_open(&reader, args);
+  duro_json_type type = duro_json_next(&reader);
+  while ((type = duro_json_next(&reader)) == DURO_JSON_KEY) {
+    duro_str key = reader.text;
+    bool common = duro_str_equal(key, DURO_STR("name")) || duro_str_equal(key, DURO_STR("id")) ||
+                  duro_str_equal(key, DURO_STR("input"));
+    if (!common || !duro_json_skip(&reader, NULL)) return true;
+  }
+  return type != DURO_JSON_END_OBJECT;
+}
+
+static bool read_rare(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
+                      duro__start *out) {
+  if (!has_rare_members(args)) return true;
+  return duro__arg_attributes(r, args, &out->instance.attributes) &&
+         read_version(r, args, arena, out) && read_times(rt, r, args, out) &&
+         read_conflict(r, args, arena, out) && read_event(r, args, arena, out);
+}
+
 bool duro__start_read(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
                       duro__start *out) {
-  *out = (duro__start){0};
+  *out = (duro__start){.on_conflict = DURO__ON_CONFLICT_FAIL};
   duro__new_instance *n = &out->instance;
   return duro__arg_object(r, args) &&
          duro__arg_id(r, args, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena, &n->name) &&
          duro__arg_id(r, args, "id", DURO__OPTIONAL, DURO_MAX_ID_BYTES, arena, &n->id) &&
-         duro__arg_payload(r, args, "input", &n->input) &&
-         duro__arg_attributes(r, args, &n->attributes) && read_version(r, args, arena, out) &&
-         read_times(rt, r, args, out) && read_conflict(r, args, arena, out) &&
-         read_event(r, args, arena, out) && give_id(rt, r, arena, out);
+         duro__arg_payload(r, args, "input", &n->input) && read_rare(rt, r, args, arena, out) &&
+         give_id(rt, r, arena, out);
 }
 
 // --- What is there already ---
@@ -148,7 +168,7 @@ static void store_now(duro_runtime *rt, duro__batch *b, duro__instance *i) {
 static duro_code create_stored(duro_runtime *rt, duro__start *s, duro_error **err) {
   duro__instance *i = NULL;
   s->instance.request = NULL;
-  s->instance.checked = true;
+  s->instance.checked = s->instance.stored = true;
   duro_code code = duro__instance_create(rt, &s->instance, &i, err);
   if (code) return code;
   raise_first(rt, i, s);
@@ -410,7 +430,7 @@ static void start_all(duro_runtime *rt, duro__batch *b, start_list *l) {
   if (err) duro__batch_poison(rt, err);
 }
 
-void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
+static void start_many(duro_runtime *rt, duro_request *r, duro_str args) {
   start_list l = {0};
   duro_buf_clear(&r->answer);
   duro_buf_add_char(&r->answer, '[');
@@ -424,7 +444,7 @@ void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
   if (idle) {
     duro__request_durable(r);
   } else if (stop_trees(rt, &l)) { // something of them is in flight: once that is durable, again
-    duro__call_again(rt, r, duro__verb_start_many, args);
+    duro__call_again(rt, r, start_many, args);
   } else if ((b = duro__batch_open(rt))) {
     start_all(rt, b, &l);
     duro__batch_answer(rt, b, r);
@@ -432,6 +452,42 @@ void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
     duro__fail_memory(r);
   }
   list_free(&l);
+}
+
+// While more are in memory than should be, and many of them ready, those come first that were so before the
+// call, as with single starts: else whoever starts faster than the engine ends would fill the memory.
+static bool comes_early(const duro_runtime *rt) {
+  return rt->live_count > (size_t)rt->options.max_live_instances &&
+         rt->ready_count > DURO_BATCH_TURNS && !rt->options.virtual_clock && !rt->closing;
+}
+
+static bool hold(duro_runtime *rt, duro_request *r, duro_str args) {
+  duro_buf_clear(&r->again_args);
+  duro_buf_add_str(&r->again_args, args);
+  if (r->again_args.oom) return false;
+  r->again = start_many;
+  r->held_ns = rt->tick_ns;
+  duro__request_link(r, &rt->held_starts);
+  return true;
+}
+
+void duro__verb_start_many(duro_runtime *rt, duro_request *r, duro_str args) {
+  if (!comes_early(rt))
+    start_many(rt, r, args);
+  else if (!hold(rt, r, args))
+    duro__fail_memory(r);
+}
+
+// The list is newest first.
+void duro__starts_admit(duro_runtime *rt) {
+  while (rt->held_starts) {
+    duro_request *oldest = rt->held_starts;
+    while (oldest->next) oldest = oldest->next;
+    if (rt->begun_tail) return;
+    if (comes_early(rt) && rt->ready_head->ready_ns < oldest->held_ns) return;
+    duro__request_unlink(oldest);
+    duro__request_durable(oldest);
+  }
 }
 
 // --- A start that another process has stored ---

@@ -46,6 +46,11 @@ local LAWS = {
       WHERE instance_key NOT IN (SELECT instance_key FROM instances)
     UNION ALL SELECT 'waits', instance_key FROM waits
       WHERE instance_key NOT IN (SELECT instance_key FROM instances)]] },
+  { "what is listed is said of every instance up to the last listed one", [[
+    SELECT instance_key, status, name, updated_at_ms, completed_at_ms, parent_id, wake_at_ms FROM instances
+    WHERE instance_key <= (SELECT max(instance_key) FROM listed)
+    EXCEPT SELECT * FROM listed
+    UNION ALL SELECT l.* FROM listed AS l WHERE instance_key NOT IN (SELECT instance_key FROM instances)]] },
   { "the marks are above everything given out", [[
     SELECT * FROM marks WHERE folded_seq > last_seq
       OR last_seq < (SELECT coalesce(max(seq), 0) FROM journal)

@@ -188,6 +188,7 @@ describe("a process killed while it folds", function()
   for _, moment in ipairs {
     "after step 1 UPDATE settled_marks", "after step 2 INSERT INTO counters",
     "before step 1 INSERT INTO history", "after step 3 INSERT INTO history",
+    "before step 1 INSERT INTO listed", "after step 1 INSERT INTO listed",
     "after step 1 UPDATE settled_marks SET folded_seq", "before commit 1 UPDATE settled_marks SET folded_seq",
     "after commit 1 UPDATE settled_marks SET folded_seq", "after commit 2 UPDATE settled_marks SET folded_seq",
   } do

@@ -15,9 +15,9 @@
 // --- Reading ---
 
 static duro_code load_marks(duro_store *s, duro__sqlite_conn *c, int64_t *epoch, duro_error **err) {
-  int64_t found[10];
+  int64_t found[11];
   statement st = use(c, Q_read_chain);
-  duro_code code = duro__sqlite_take_ints(&st, found, 10, NULL, err);
+  duro_code code = duro__sqlite_take_ints(&st, found, 11, NULL, err);
   if (code != DURO_OK) return code;
   duro__sqlite_chain *chain = &s->chain;
   *epoch = found[0];
@@ -30,6 +30,7 @@ static duro_code load_marks(duro_store *s, duro__sqlite_conn *c, int64_t *epoch,
   chain->journal_bytes = found[7];
   chain->instances = found[8];
   chain->history_events = found[9];
+  chain->listed_to = found[10];
   return DURO_OK;
 }
 

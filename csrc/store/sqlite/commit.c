@@ -69,7 +69,7 @@ static duro_code insert_instances(duro_store *s, duro__sqlite_conn *c, const dur
   for (size_t i = 0; i < batch->insert_count && code == DURO_OK; i++) {
     const duro_instance_row *row = &batch->inserts[i];
     bool with_waits = !keys.count || !duro_map_get_int(&keys, row->key);
-    code = duro__sqlite_insert_instance(s, c, row, row->key, with_waits, err);
+    code = duro__sqlite_insert_instance(s, c, row, row->key, with_waits, s->chain.listed_to, err);
   }
   duro_map_free(&keys);
   s->chain.instances += (int64_t)batch->insert_count;
@@ -157,7 +157,7 @@ static duro_code update_instances(duro_store *s, duro__sqlite_conn *c, const dur
       if (code != DURO_OK) return code;
     }
     code = duro__sqlite_update_instance(s, c, u->set | DURO__SET_UPDATED, &u->row, batch->last_seq,
-                                        err);
+                                        s->chain.listed_to, err);
   }
   return code;
 }

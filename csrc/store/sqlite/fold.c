@@ -209,7 +209,7 @@ static duro_code fold_instance(duro_store *s, duro__sqlite_conn *c, const fold_r
     }
     if (code != DURO_OK) return code;
   }
-  return duro__sqlite_update_instance(s, c, set, &new_row, old.wake_seq, err);
+  return duro__sqlite_update_instance(s, c, set, &new_row, old.wake_seq, s->chain.listed_to, err);
 }
 
 // --- All ---
@@ -256,6 +256,7 @@ static duro_code fold(duro_store *s, duro__sqlite_conn *c, int64_t epoch, int64_
   code = collect(s, c, *folded_seq, max_rows, folded, err);
   bool all = *folded < max_rows && s->fold_bytes.n < FOLD_MAX_BYTES;
   if (code == DURO_OK && *folded > 0) code = fold_rows(s, c, *folded, folded_seq, err);
+  if (code == DURO_OK) code = duro__sqlite_list_new(c, s->chain.listed_to, -1, err);
   *no_tail = all || *folded_seq == s->chain.seq;
   if (code == DURO_OK) {
     size_t most = 2 * (max_rows + (size_t)(*folded_seq - before)); // seqs: faster than it grows

@@ -159,7 +159,7 @@ static duro_code id_is_taken(duro_str id, duro_error **err) {
 
 duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
                                        const duro_instance_row *row, int64_t key, bool with_waits,
-                                       duro_error **err) {
+                                       int64_t listed_to, duro_error **err) {
   duro_str waiting_on = with_waits && row->waiting_on.p ? row->waiting_on : DURO_STR("[]");
   statement st = use(c, Q_insert_instance);
   put_instance(&st, row, key);
@@ -168,6 +168,7 @@ duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
   if (code == DURO_CORRUPT && sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE) {
     return id_is_taken(row->id, err);
   }
+  if (code == DURO_OK && key <= listed_to) code = duro__sqlite_list_one(c, key, err);
   if (code == DURO_OK)
     code = duro__sqlite_change_waits(s, c, DURO__INDEX_ADD, key, waiting_on, err);
   if (code == DURO_OK)
@@ -177,26 +178,48 @@ duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
 
 // --- Updating ---
 
-static const struct {
+typedef struct update_part {
   unsigned set;
   duro__sqlite_query text;
-} parts[] = {
-    {DURO__SET_UPDATED, Q_set_updated},      {DURO_SET_STATUS, Q_set_status},
-    {DURO_SET_EXECUTION, Q_set_execution},   {DURO_SET_CUSTOM_STATUS, Q_set_custom_status},
-    {DURO_SET_ATTRIBUTES, Q_set_attributes}, {DURO_SET_WAKE, Q_set_wake},
-    {DURO_SET_WAKE, Q_set_wake_seq},         {DURO__SET_WAITING, Q_set_waiting_on},
-    {DURO__SET_COUNTS, Q_set_counts},
+} update_part;
+
+typedef struct updated_table {
+  duro__sqlite_query begin;
+  unsigned parts_of_it;
+  update_part parts[9];
+} updated_table;
+
+enum { INSTANCES, LISTED };
+
+static const updated_table tables[] = {
+    [INSTANCES] = {Q_set_begin,
+                   0xff,
+                   {{DURO__SET_UPDATED, Q_set_updated},
+                    {DURO_SET_STATUS, Q_set_status},
+                    {DURO_SET_EXECUTION, Q_set_execution},
+                    {DURO_SET_CUSTOM_STATUS, Q_set_custom_status},
+                    {DURO_SET_ATTRIBUTES, Q_set_attributes},
+                    {DURO_SET_WAKE, Q_set_wake},
+                    {DURO_SET_WAKE, Q_set_wake_seq},
+                    {DURO__SET_WAITING, Q_set_waiting_on},
+                    {DURO__SET_COUNTS, Q_set_counts}}},
+    [LISTED] = {Q_set_listed_begin,
+                DURO__SET_UPDATED | DURO_SET_STATUS | DURO_SET_WAKE,
+                {{DURO__SET_UPDATED, Q_set_updated},
+                 {DURO_SET_STATUS, Q_set_listed_status},
+                 {DURO_SET_WAKE, Q_set_wake}}},
 };
 
-static duro_code prepare_update(duro_store *s, duro__sqlite_conn *c, unsigned set,
-                                sqlite3_stmt **out, duro_error **err) {
+static duro_code prepare_update(duro_store *s, duro__sqlite_conn *c, const updated_table *table,
+                                unsigned set, sqlite3_stmt **out, duro_error **err) {
   duro_buf sql = {0};
-  duro_buf_add_str(&sql, duro_str_from(s->queries[Q_set_begin]));
+  duro_buf_add_str(&sql, duro_str_from(s->queries[table->begin]));
   const char *separator = " ";
-  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-    if (!(set & parts[i].set)) continue;
+  for (size_t i = 0; i < sizeof table->parts / sizeof table->parts[0]; i++) {
+    const update_part *part = &table->parts[i];
+    if (!(set & part->set)) continue;
     duro_buf_add_str(&sql, duro_str_from(separator));
-    duro_buf_add_str(&sql, duro_str_from(s->queries[parts[i].text]));
+    duro_buf_add_str(&sql, duro_str_from(s->queries[part->text]));
     separator = ", ";
   }
   duro_buf_add_char(&sql, ' ');
@@ -207,7 +230,7 @@ static duro_code prepare_update(duro_store *s, duro__sqlite_conn *c, unsigned se
 }
 
 // The numbers are those of the parts in queries.sql: `at` is one before the next parameter.
-static void put_update(statement *st, unsigned set, const duro_instance_row *row,
+static void put_update(statement *st, int table, unsigned set, const duro_instance_row *row,
                        int64_t wake_seq) {
   put_int(st, row->key);
   if (set & DURO__SET_UPDATED) put_int(st, row->updated_at_ms);
@@ -215,9 +238,11 @@ static void put_update(statement *st, unsigned set, const duro_instance_row *row
     st->at = 2;
     put_status(st, row->status);
     put_zero_null(st, row->completed_at_ms);
-    put_text(st, row->output);
-    put_text(st, row->error);
-    put_text(st, row->reason);
+    if (table == INSTANCES) {
+      put_text(st, row->output);
+      put_text(st, row->error);
+      put_text(st, row->reason);
+    }
   }
   if (set & DURO_SET_EXECUTION) {
     st->at = 7;
@@ -239,7 +264,7 @@ static void put_update(statement *st, unsigned set, const duro_instance_row *row
   if (set & DURO_SET_WAKE) {
     st->at = 13;
     put_wake(st, row->wake_at_ms);
-    put_int(st, wake_seq);
+    if (table == INSTANCES) put_int(st, wake_seq);
   }
   if (set & DURO__SET_WAITING) {
     st->at = 15;
@@ -253,15 +278,24 @@ static void put_update(statement *st, unsigned set, const duro_instance_row *row
   }
 }
 
-duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
-                                       const duro_instance_row *row, int64_t wake_seq,
-                                       duro_error **err) {
-  sqlite3_stmt **stmt = &c->updates[set & 0xff];
+static duro_code update(duro_store *s, duro__sqlite_conn *c, int table, unsigned set,
+                        const duro_instance_row *row, int64_t wake_seq, duro_error **err) {
+  set &= tables[table].parts_of_it;
+  if (!set) return DURO_OK;
+  sqlite3_stmt **stmt = &c->updates[table][set];
   if (!*stmt) {
-    duro_code code = prepare_update(s, c, set, stmt, err);
+    duro_code code = prepare_update(s, c, &tables[table], set, stmt, err);
     if (code != DURO_OK) return code;
   }
   statement st = {c, *stmt, 0, SQLITE_OK};
-  put_update(&st, set, row, wake_seq);
+  put_update(&st, table, set, row, wake_seq);
   return duro__sqlite_run(&st, err);
+}
+
+duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
+                                       const duro_instance_row *row, int64_t wake_seq,
+                                       int64_t listed_to, duro_error **err) {
+  duro_code code = update(s, c, INSTANCES, set, row, wake_seq, err);
+  if (code == DURO_OK && row->key <= listed_to) code = update(s, c, LISTED, set, row, 0, err);
+  return code;
 }

@@ -11,8 +11,8 @@
 // Where to look: sqlite.c (open, close, the table of verbs), connection.c (connections, begin/end),
 // statement.c (queries.sql, errors), migrate.c, instances.c (rows), commit.c, fold.c, feed.c
 // (changes, trimming), load.c (reads of one instance), list.c and list_sql.c, lease.c, requests.c,
-// jobs.c, figures.c, audit.c, purge.c, tail.c (who is in the unfolded tail), chain.c (what one batch
-// leaves for the next).
+// jobs.c, figures.c, audit.c, purge.c, tail.c (who is in the unfolded tail), listed.c (who is in
+// the indexes of lists), chain.c (what one batch leaves for the next).
 #ifndef DURO_STORE_SQLITE_INTERNAL_H
 #define DURO_STORE_SQLITE_INTERNAL_H
 
@@ -65,7 +65,7 @@ typedef struct duro__sqlite_conn {
   const char *path; // the store's
   const char *verb; // what is being done, for messages
   sqlite3_stmt *stmts[Q_COUNT];
-  sqlite3_stmt *updates[256]; // of instances, by the set of parts (instances.c)
+  sqlite3_stmt *updates[2][256]; // of instances and of listed, by the set of parts (instances.c)
   duro__sqlite_cached cache[LIST_CACHE_SIZE];
   uint64_t uses;
   struct duro__sqlite_conn *next; // idle in the pool
@@ -93,6 +93,7 @@ typedef struct duro__sqlite_chain {
   int64_t epoch;
   int64_t batch, seq, key, message_id, job_id, latest_ms, journal_bytes;
   int64_t instances, history_events; // added since settled_marks was written
+  int64_t listed_to;                 // up to which key instances are listed (listed.c)
   duro_counter *counts;              // not in their tables yet; they and their texts are in `texts`
   size_t count, capacity;
   duro_arena texts;
@@ -244,14 +245,15 @@ enum { // the parts of an update beside those of DURO_SET_*
 duro_code duro__sqlite_take_instance(statement *st, duro_arena *arena, duro_instance_row *out,
                                      duro_error **err);
 // `with_waits`: no turn of it follows in the same batch, whose folding would bring its waits.
+// `listed_to`: up to which key instances are listed (listed.c).
 duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
                                        const duro_instance_row *row, int64_t key, bool with_waits,
-                                       duro_error **err);
+                                       int64_t listed_to, duro_error **err);
 // Updates the members that `set` names. COUNTS adds row->turns and row->turn_us_total to the
 // totals.
 duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
                                        const duro_instance_row *row, int64_t wake_seq,
-                                       duro_error **err);
+                                       int64_t listed_to, duro_error **err);
 // Index rows that follow from texts of the instance's row: those of this text come, or go.
 typedef enum duro__index_change { DURO__INDEX_ADD, DURO__INDEX_REMOVE } duro__index_change;
 duro_code duro__sqlite_change_waits(duro_store *s, duro__sqlite_conn *c, duro__index_change change,
@@ -286,6 +288,16 @@ duro_code duro__sqlite_chain_trailer(duro_store *s, duro__sqlite_conn *c, const 
                                      duro_str *out, duro_error **err);
 duro_code duro__sqlite_chain_settle(duro_store *s, duro__sqlite_conn *c, duro_error **err);
 void duro__sqlite_chain_free(duro_store *s);
+
+// --- listed.c ---
+// Up to which key instances are listed.
+duro_code duro__sqlite_listed_to(duro__sqlite_conn *c, int64_t *out, duro_error **err);
+// One whose key is not above that.
+duro_code duro__sqlite_list_one(duro__sqlite_conn *c, int64_t key, duro_error **err);
+// The first `most` of those above it (-1: all).
+duro_code duro__sqlite_list_new(duro__sqlite_conn *c, int64_t listed_to, int64_t most,
+                                duro_error **err);
+duro_code duro__sqlite_unlist(duro__sqlite_conn *c, int64_t key, duro_error **err);
 
 // --- tail.c ---
 void duro__sqlite_tail_init(duro__sqlite_tail *t);

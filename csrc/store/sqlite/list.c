@@ -157,6 +157,16 @@ static duro_code find_sources(list_plan *plan, duro_error **err) {
   return plan->arena->oom ? duro_fail_oom(err) : code;
 }
 
+static duro_code find_unlisted(list_plan *plan, duro_error **err) {
+  int64_t found[2];
+  statement st = use(plan->conn, Q_read_unlisted);
+  duro_code code = duro__sqlite_take_ints(&st, found, 2, NULL, err);
+  if (code != DURO_OK) return code;
+  plan->listed_to = found[0];
+  plan->has_unlisted = found[1] > found[0];
+  return DURO_OK;
+}
+
 // The index of the order asked for: one of the sources, or all of it.
 static duro_code find_walk(list_plan *plan, list_source *out, duro_error **err) {
   static const list_kind kinds[] = {[DURO_BY_CREATED] = BY_KEY,
@@ -447,7 +457,8 @@ duro_code duro__sqlite_count(duro_store *s, const duro_filter *filter, int64_t m
   duro_arena scratch = {0};
   duro_list_query query = {.filter = *filter};
   list_plan plan = {.store = s, .conn = c, .query = &query, .arena = &scratch};
-  code = count_matches(&plan, most, out, err);
+  code = find_unlisted(&plan, err);
+  if (code == DURO_OK) code = count_matches(&plan, most, out, err);
   duro_arena_free(&scratch);
   duro__sqlite_read_end(s, c);
   return code;
@@ -470,7 +481,8 @@ duro_code duro__sqlite_list(duro_store *s, const duro_list_query *query, duro_ar
   if (code != DURO_OK) return code;
   duro_arena scratch = {0};
   list_plan plan = {.store = s, .conn = c, .query = query, .arena = &scratch};
-  code = list(&plan, arena, out, err);
+  code = find_unlisted(&plan, err);
+  if (code == DURO_OK) code = list(&plan, arena, out, err);
   duro_arena_free(&scratch);
   duro__sqlite_read_end(s, c);
   return code;

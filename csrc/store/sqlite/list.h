@@ -3,6 +3,7 @@
 //
 // A source is one way to find rows: an index, ranges over its column (the arms), and the orders in
 // which it gives rows by itself. What the source does not cover of a filter is checked row by row.
+// Instances that are not listed yet are merged in, from the rows above the last listed key.
 #ifndef DURO_STORE_SQLITE_LIST_H
 #define DURO_STORE_SQLITE_LIST_H
 
@@ -51,6 +52,8 @@ typedef struct list_plan {
   duro_arena *arena; // for the plan itself
   list_source sources[MAX_SOURCES];
   size_t source_count;
+  int64_t listed_to; // instances above that key are in no index but that of ids (listed.c)
+  bool has_unlisted; // there are such
 } list_plan;
 
 // The text of a statement and what is bound to it.

@@ -55,20 +55,25 @@ static void add_comparison(list_sql *q, const char *column, const char *operator
 
 // --- Where rows come from ---
 
+// `column`, `key`: of the index; `of_row`: the same column of the instance's row.
 static const struct {
   duro__sqlite_query from, only; // `only`: without the rows themselves, for counting
-  const char *column, *key;
+  const char *column, *key, *of_row;
+  bool listed; // an index of `listed`, which lacks the newest
 } sources[] = {
-    [BY_KEY] = {Q_from_key, Q_from_key, NULL, "i.instance_key"},
-    [BY_IDS] = {Q_from_ids, Q_from_ids, NULL, "i.instance_key"},
-    [BY_ID] = {Q_from_id, Q_from_id, "i.id", "i.instance_key"},
-    [BY_NAME] = {Q_from_name, Q_from_name, "i.name", "i.instance_key"},
-    [BY_STATUS] = {Q_from_status, Q_from_status, "i.status", "i.instance_key"},
-    [BY_UPDATED] = {Q_from_updated, Q_from_updated, "i.updated_at_ms", "i.instance_key"},
-    [BY_COMPLETED] = {Q_from_completed, Q_from_completed, "i.completed_at_ms", "i.instance_key"},
-    [BY_PARENT] = {Q_from_parent, Q_from_parent, "i.parent_id", "i.instance_key"},
-    [BY_ATTRIBUTE] = {Q_from_attribute, Q_only_attribute, "l.value", "l.instance_key"},
-    [BY_WAIT] = {Q_from_wait, Q_only_wait, "l.what", "l.instance_key"},
+    [BY_KEY] = {Q_from_key, Q_from_key, NULL, "i.instance_key", NULL, false},
+    [BY_IDS] = {Q_from_ids, Q_from_ids, NULL, "i.instance_key", NULL, false},
+    [BY_ID] = {Q_from_id, Q_from_id, "i.id", "i.instance_key", "i.id", false},
+    [BY_NAME] = {Q_from_name, Q_only_name, "l.name", "l.instance_key", "i.name", true},
+    [BY_STATUS] = {Q_from_status, Q_only_status, "l.status", "l.instance_key", "i.status", true},
+    [BY_UPDATED] = {Q_from_updated, Q_only_updated, "l.updated_at_ms", "l.instance_key",
+                    "i.updated_at_ms", true},
+    [BY_COMPLETED] = {Q_from_completed, Q_only_completed, "l.completed_at_ms", "l.instance_key",
+                      "i.completed_at_ms", true},
+    [BY_PARENT] = {Q_from_parent, Q_only_parent, "l.parent_id", "l.instance_key", "i.parent_id",
+                   true},
+    [BY_ATTRIBUTE] = {Q_from_attribute, Q_only_attribute, "l.value", "l.instance_key", NULL, false},
+    [BY_WAIT] = {Q_from_wait, Q_only_wait, "l.what", "l.instance_key", NULL, false},
 };
 
 // The ids as a JSON array, which json_each makes rows of: one shape for any number of them.
@@ -107,17 +112,18 @@ static void write_arm(list_sql *q, const list_source *source, const list_arm *ar
   if (arm->has_low) add_comparison(q, column, arm->low_included ? " >= " : " > ", arm->low);
   if (arm->has_high) add_comparison(q, column, " < ", arm->high);
   // What the partial index is of; the planner has to be told where no comparison says it.
-  if (source->kind == BY_PARENT && !arm->is_equal) add(q, " AND i.parent_id IS NOT NULL");
+  if (source->kind == BY_PARENT && !arm->is_equal) add(q, " AND l.parent_id IS NOT NULL");
 }
 
 // Keys tell the time of creation from 2020 on. One bound on each side at most: of two, SQLite would
 // begin at one and check the other row by row.
-static void write_key_range(list_sql *q, const list_source *source, bool after_key) {
+static void write_key_range(list_sql *q, const char *key, int64_t low, bool after_key) {
   const duro_list_query *query = q->plan->query;
   const duro_filter *f = &query->filter;
-  const char *key = sources[source->kind].key;
-  int64_t low = 0, high = INT64_MAX; // low <= key < high
-  if (f->created_after >= DURO_KEY_EPOCH_MS) low = duro_key_floor(f->created_after + 1);
+  int64_t high = INT64_MAX; // low <= key < high
+  int64_t created =
+      f->created_after >= DURO_KEY_EPOCH_MS ? duro_key_floor(f->created_after + 1) : 0;
+  if (low < created) low = created;
   if (f->created_before > DURO_KEY_EPOCH_MS) high = duro_key_floor(f->created_before);
   if (after_key && query->ascending && low <= query->after_key) low = query->after_key + 1;
   if (after_key && !query->ascending && high > query->after_key) high = query->after_key;
@@ -160,9 +166,9 @@ static void write_statuses(list_sql *q) {
   add(q, ")");
 }
 
-// The ranges of a source that was not chosen, as a condition on each row.
+// The ranges of a source that rows are not read from, as a condition on each.
 static void write_ranges(list_sql *q, const list_source *source) {
-  const char *column = sources[source->kind].column;
+  const char *column = sources[source->kind].of_row;
   const char *separator = " AND (";
   for (size_t i = 0; i < source->arm_count; i++) {
     const list_arm *arm = &source->arms[i];
@@ -176,7 +182,7 @@ static void write_ranges(list_sql *q, const list_source *source) {
   add(q, ")");
 }
 
-// Each source of the filter that is not the chosen one.
+// A source of the filter that rows are not read from.
 static void write_other_source(list_sql *q, const list_source *source) {
   const duro_filter *f = &q->plan->query->filter;
   switch (source->kind) {
@@ -204,10 +210,10 @@ static void write_other_source(list_sql *q, const list_source *source) {
 }
 
 static bool same_source(const list_source *a, const list_source *b) {
-  return a->kind == b->kind && a->attribute == b->attribute;
+  return b && a->kind == b->kind && a->attribute == b->attribute;
 }
 
-// What each row is asked beside the source's own ranges.
+// What each row is asked beside the ranges of the source it is read from (NULL: none).
 static void write_residuals(list_sql *q, const list_source *chosen) {
   const duro_filter *f = &q->plan->query->filter;
   for (size_t i = 0; i < q->plan->source_count; i++) {
@@ -241,38 +247,94 @@ static void write_residuals(list_sql *q, const list_source *chosen) {
 
 // --- Whole statements ---
 
+// Whether rows that are not listed yet come from elsewhere than from the source.
+static bool adds_unlisted(const list_sql *q, const list_source *source) {
+  return q->plan->has_unlisted && sources[source->kind].listed;
+}
+
+static bool is_merge(const list_sql *q, const list_source *source) {
+  return source->arm_count + adds_unlisted(q, source) > 1;
+}
+
+typedef struct order_columns {
+  const char *value, *key; // `value`: NULL when the key is all
+} order_columns;
+
+// Of the source's index where rows come in its order, so that nothing is sorted. NULL: of the rows.
+static order_columns columns_of_order(const list_sql *q, const list_source *source) {
+  static const char *const of_row[] = {[DURO_BY_CREATED] = NULL,
+                                       [DURO_BY_UPDATED] = "i.updated_at_ms",
+                                       [DURO_BY_ID] = "i.id",
+                                       [DURO_BY_NAME] = "i.name"};
+  duro_order_by order_by = q->plan->query->order_by;
+  order_columns columns = {of_row[order_by], "i.instance_key"};
+  if (!source || !duro__sqlite_list_in_order(source, order_by)) return columns;
+  columns.key = sources[source->kind].key;
+  if (columns.value) columns.value = sources[source->kind].column;
+  return columns;
+}
+
 static void write_order(list_sql *q, const list_source *source) {
   const duro_list_query *query = q->plan->query;
-  static const char *const values[] = {[DURO_BY_CREATED] = "",
-                                       [DURO_BY_UPDATED] = "updated_at_ms",
-                                       [DURO_BY_ID] = "id",
-                                       [DURO_BY_NAME] = "name"};
   const char *direction = query->ascending ? "" : " DESC";
+  order_columns columns = columns_of_order(q, source);
+  if (is_merge(q, source)) columns.key = "order_key"; // a merge orders by its columns' names
+  if (is_merge(q, source) && columns.value) columns.value = "order_value";
   add(q, " ORDER BY ");
-  if (query->order_by != DURO_BY_CREATED) {
-    add(q, values[query->order_by]);
+  if (columns.value) {
+    add(q, columns.value);
     add(q, direction);
     if (query->order_by == DURO_BY_ID) return;
     add(q, ", ");
   }
-  // A merge orders by its columns' names; a single arm by the key that its index has.
-  add(q, source->arm_count > 1 ? "instance_key" : sources[source->kind].key);
+  add(q, columns.key);
   add(q, direction);
+}
+
+// `source`: NULL for the rows themselves.
+static void write_columns(list_sql *q, const list_source *source, bool merge) {
+  add(q, "SELECT ");
+  add_fragment(q, q->plan->query->brief ? Q_brief_columns : Q_instance_columns, NULL);
+  if (!merge) return;
+  order_columns columns = columns_of_order(q, source);
+  if (columns.value) {
+    add(q, ", ");
+    add(q, columns.value);
+    add(q, " AS order_value");
+  }
+  add(q, ", ");
+  add(q, columns.key);
+  add(q, " AS order_key");
 }
 
 static void write_arm_select(list_sql *q, const list_source *source, const list_arm *arm) {
   const duro_list_query *query = q->plan->query;
   bool in_order = duro__sqlite_list_in_order(source, query->order_by);
   bool goes_on = query->after_key != 0;
-  add(q, "SELECT ");
-  add_fragment(q, query->brief ? Q_brief_columns : Q_instance_columns, NULL);
+  write_columns(q, source, is_merge(q, source));
   write_from(q, sources[source->kind].from, source->kind);
   add(q, " WHERE 1");
   write_arm(q, source, arm);
-  write_key_range(q, source,
+  write_key_range(q, sources[source->kind].key, 0,
                   goes_on && (query->order_by == DURO_BY_CREATED || (arm && arm->after_key)));
   if (goes_on && !in_order) write_after(q);
   write_residuals(q, source);
+}
+
+// Of the rows above the listed ones everything is asked.
+static void write_unlisted_conditions(list_sql *q, bool after_key) {
+  write_from(q, Q_from_key, BY_KEY);
+  add(q, " WHERE 1");
+  write_key_range(q, "i.instance_key", q->plan->listed_to + 1, after_key);
+  write_residuals(q, NULL);
+}
+
+static void write_unlisted_select(list_sql *q) {
+  const duro_list_query *query = q->plan->query;
+  bool goes_on = query->after_key != 0, by_key = query->order_by == DURO_BY_CREATED;
+  write_columns(q, NULL, true);
+  write_unlisted_conditions(q, goes_on && by_key);
+  if (goes_on) write_after(q);
 }
 
 void duro__sqlite_list_write(list_sql *q, const list_source *source) {
@@ -280,6 +342,10 @@ void duro__sqlite_list_write(list_sql *q, const list_source *source) {
   for (size_t i = 0; i < source->arm_count; i++) {
     if (i > 0) add(q, " UNION ALL ");
     write_arm_select(q, source, &source->arms[i]);
+  }
+  if (adds_unlisted(q, source)) {
+    add(q, " UNION ALL ");
+    write_unlisted_select(q);
   }
   write_order(q, source);
   add(q, " LIMIT ");
@@ -294,23 +360,39 @@ void duro__sqlite_list_write_count(list_sql *q, const list_source *source, int64
     write_from(q, sources[source->kind].only, source->kind);
     add(q, " WHERE 1");
     write_arm(q, source, &source->arms[i]);
-    write_key_range(q, source, false);
+    write_key_range(q, sources[source->kind].key, 0, false);
   }
   add(q, " LIMIT ");
   add_value(q, number(most));
   add(q, ")");
 }
 
+// Whether the source alone answers the filter.
+static bool has_residuals(list_sql *q, const list_source *source) {
+  size_t bytes = q->text.n, values = q->count;
+  write_residuals(q, source);
+  bool any = q->text.n > bytes;
+  q->text.n = bytes;
+  q->count = values;
+  return any;
+}
+
 void duro__sqlite_list_write_total(list_sql *q, const list_source *source, int64_t most) {
+  bool asks_rows = has_residuals(q, source);
   add(q, "SELECT count(*) FROM (");
   for (size_t i = 0; i < source->arm_count; i++) {
     if (i > 0) add(q, " UNION ALL ");
     add(q, "SELECT 1");
-    write_from(q, sources[source->kind].from, source->kind);
+    write_from(q, asks_rows ? sources[source->kind].from : sources[source->kind].only,
+               source->kind);
     add(q, " WHERE 1");
     write_arm(q, source, &source->arms[i]);
-    write_key_range(q, source, false);
+    write_key_range(q, sources[source->kind].key, 0, false);
     write_residuals(q, source);
+  }
+  if (adds_unlisted(q, source)) {
+    add(q, " UNION ALL SELECT 1");
+    write_unlisted_conditions(q, false);
   }
   add(q, " LIMIT ");
   add_value(q, number(most));

@@ -314,10 +314,7 @@ duro_code duro__sqlite_due(duro_store *s, int64_t now_ms, int64_t after_wake_ms,
   if (code == DURO_OK) {
     statement st = use(c, Q_read_next_wake);
     put_int(&st, now_ms);
-    bool found;
-    int64_t next;
-    code = duro__sqlite_take_ints(&st, &next, 1, &found, err);
-    if (code == DURO_OK && found) *next_ms = next;
+    code = duro__sqlite_take_ints(&st, next_ms, 1, NULL, err);
   }
   duro__sqlite_read_end(s, c);
   return code;

@@ -31,8 +31,9 @@ duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int6
   st = use(c, Q_sum_history);
   put_int(&st, key);
   code = duro__sqlite_take_ints(&st, events, 1, NULL, err);
-  static const duro__sqlite_query owned[] = {Q_delete_history, Q_delete_executions,
-                                             Q_delete_messages, Q_delete_jobs, Q_delete_instance};
+  static const duro__sqlite_query owned[] = {Q_delete_history,  Q_delete_executions,
+                                             Q_delete_messages, Q_delete_jobs,
+                                             Q_delete_listed,   Q_delete_instance};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0] && code == DURO_OK; i++) {
     code = delete_by_key(c, owned[i], key, err);
   }

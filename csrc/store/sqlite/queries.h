@@ -26,9 +26,15 @@
   X(read_instance_by_id, READS)                                                                    \
   X(read_instance_by_key, READS)                                                                   \
   X(read_instance_index_texts, WRITES)                                                             \
+  X(read_listed_to, READS)                                                                         \
+  X(insert_listed, WRITES)                                                                         \
+  X(insert_new_listed, WRITES)                                                                     \
+  X(delete_listed, WRITES)                                                                         \
   X(read_projection, WRITES)                                                                       \
   X(delete_instance, WRITES)                                                                       \
   X(set_begin, FRAGMENT)                                                                           \
+  X(set_listed_begin, FRAGMENT)                                                                    \
+  X(set_listed_status, FRAGMENT)                                                                   \
   X(set_end, FRAGMENT)                                                                             \
   X(set_updated, FRAGMENT)                                                                         \
   X(set_status, FRAGMENT)                                                                          \
@@ -107,12 +113,18 @@
   X(read_stats, READS)                                                                             \
   X(read_meta, READS)                                                                              \
   X(write_meta, WRITES)                                                                            \
+  X(read_unlisted, READS)                                                                          \
   X(from_key, FRAGMENT)                                                                            \
   X(from_id, FRAGMENT)                                                                             \
+  X(only_status, FRAGMENT)                                                                         \
   X(from_status, FRAGMENT)                                                                         \
+  X(only_name, FRAGMENT)                                                                           \
   X(from_name, FRAGMENT)                                                                           \
+  X(only_updated, FRAGMENT)                                                                        \
   X(from_updated, FRAGMENT)                                                                        \
+  X(only_completed, FRAGMENT)                                                                      \
   X(from_completed, FRAGMENT)                                                                      \
+  X(only_parent, FRAGMENT)                                                                         \
   X(from_parent, FRAGMENT)                                                                         \
   X(from_ids, FRAGMENT)                                                                            \
   X(only_attribute, FRAGMENT)                                                                      \

@@ -32,7 +32,8 @@ FROM marks
 
 -- name: read_chain
 SELECT l.epoch, m.last_batch, m.last_seq, m.last_key, m.last_message_id, m.last_job_id, m.latest_ms,
-  m.journal_bytes, m.unsettled_instances, m.unsettled_events
+  m.journal_bytes, m.unsettled_instances, m.unsettled_events,
+  (SELECT coalesce(max(instance_key), 0) FROM listed)
 FROM marks AS m JOIN lease AS l ON l.first_partition = 0
 
 -- name: read_unsettled_counts
@@ -67,8 +68,8 @@ WHERE epoch = ?1 AND owner IS NOT NULL
 -- --- Instances ---
 
 -- name: instance_columns
-i.instance_key AS instance_key, i.id AS id, i.run_id, i.vm, i.partition, i.name AS name, i.version,
-i.status, i.created_at_ms, i.updated_at_ms AS updated_at_ms, i.completed_at_ms, i.execution_id,
+i.instance_key, i.id, i.run_id, i.vm, i.partition, i.name, i.version,
+i.status, i.created_at_ms, i.updated_at_ms, i.completed_at_ms, i.execution_id,
 i.execution_started_at_ms, i.event_count, i.turns, i.turn_us_total, i.parent_key, i.parent_id,
 i.parent_event_id, i.parent_execution_id, i.depth, i.wake_at_ms, i.waiting_on, i.custom_status,
 i.custom_status_version, i.attributes, i.reason, i.error, i.output
@@ -76,8 +77,8 @@ i.custom_status_version, i.attributes, i.reason, i.error, i.output
 -- The same without the texts, which may be long and lie on pages of their own.
 
 -- name: brief_columns
-i.instance_key AS instance_key, i.id AS id, NULL, i.vm, i.partition, i.name AS name, i.version,
-i.status, i.created_at_ms, i.updated_at_ms AS updated_at_ms, i.completed_at_ms, i.execution_id,
+i.instance_key, i.id, NULL, i.vm, i.partition, i.name, i.version,
+i.status, i.created_at_ms, i.updated_at_ms, i.completed_at_ms, i.execution_id,
 i.execution_started_at_ms, i.event_count, i.turns, i.turn_us_total, i.parent_key, i.parent_id,
 i.parent_event_id, i.parent_execution_id, i.depth, i.wake_at_ms, NULL, NULL,
 i.custom_status_version, NULL, NULL, NULL, NULL
@@ -99,6 +100,22 @@ SELECT {instance_columns} FROM instances AS i WHERE i.instance_key = ?
 -- name: read_instance_index_texts
 SELECT waiting_on, attributes FROM instances WHERE instance_key = ?
 
+-- name: read_listed_to
+SELECT coalesce(max(instance_key), 0) FROM listed
+
+-- name: insert_listed
+INSERT INTO listed
+SELECT instance_key, status, name, updated_at_ms, completed_at_ms, parent_id, wake_at_ms
+FROM instances WHERE instance_key = ?
+
+-- name: insert_new_listed
+INSERT INTO listed
+SELECT instance_key, status, name, updated_at_ms, completed_at_ms, parent_id, wake_at_ms
+FROM instances WHERE instance_key > ? ORDER BY instance_key LIMIT ?
+
+-- name: delete_listed
+DELETE FROM listed WHERE instance_key = ?
+
 -- name: read_projection
 SELECT status, updated_at_ms, execution_id, event_count, wake_at_ms, wake_seq, waiting_on
 FROM instances WHERE instance_key = ?
@@ -111,6 +128,9 @@ DELETE FROM instances WHERE instance_key = ?
 -- name: set_begin
 UPDATE instances SET
 
+-- name: set_listed_begin
+UPDATE listed SET
+
 -- name: set_end
 WHERE instance_key = ?1
 
@@ -119,6 +139,9 @@ updated_at_ms = ?2
 
 -- name: set_status
 status = ?3, completed_at_ms = ?4, output = ?5, error = ?6, reason = ?7
+
+-- name: set_listed_status
+status = ?3, completed_at_ms = ?4
 
 -- name: set_execution
 execution_id = ?8, execution_started_at_ms = ?9, version = ?10, event_count = 0, vm = ?20
@@ -153,22 +176,42 @@ INSERT OR IGNORE INTO attributes (key, value, instance_key) VALUES (?, ?, ?)
 -- name: delete_attribute
 DELETE FROM attributes WHERE key = ? AND value = ? AND instance_key = ?
 
+-- The last part of each is of those that are not listed yet.
+
 -- name: read_due
-SELECT i.instance_key, i.status, i.wake_at_ms, i.vm, i.name, i.version
-FROM instances AS i INDEXED BY instances_by_wake
-WHERE i.wake_at_ms = ?1 AND i.instance_key > ?2 AND i.wake_at_ms <= ?3
-  AND i.wake_at_ms IS NOT NULL AND i.status IN ('pending', 'running')
+SELECT l.instance_key, l.status, l.wake_at_ms, i.vm, i.name, i.version
+FROM listed AS l INDEXED BY instances_by_wake
+CROSS JOIN instances AS i ON i.instance_key = l.instance_key
+WHERE l.wake_at_ms = ?1 AND l.instance_key > ?2 AND l.wake_at_ms <= ?3
+  AND l.wake_at_ms IS NOT NULL AND l.status IN ('pending', 'running')
+UNION ALL
+SELECT l.instance_key, l.status, l.wake_at_ms, i.vm, i.name, i.version
+FROM listed AS l INDEXED BY instances_by_wake
+CROSS JOIN instances AS i ON i.instance_key = l.instance_key
+WHERE l.wake_at_ms > ?1 AND l.wake_at_ms <= ?3
+  AND l.wake_at_ms IS NOT NULL AND l.status IN ('pending', 'running')
 UNION ALL
 SELECT i.instance_key, i.status, i.wake_at_ms, i.vm, i.name, i.version
-FROM instances AS i INDEXED BY instances_by_wake
-WHERE i.wake_at_ms > ?1 AND i.wake_at_ms <= ?3
-  AND i.wake_at_ms IS NOT NULL AND i.status IN ('pending', 'running')
+FROM instances AS i NOT INDEXED
+WHERE i.instance_key > (SELECT coalesce(max(instance_key), 0) FROM listed)
+  AND (i.wake_at_ms, i.instance_key) > (?1, ?2) AND i.wake_at_ms <= ?3
+  AND i.status IN ('pending', 'running')
 ORDER BY 3, 1 LIMIT ?4
 
+-- The last value is what DURO_NEVER is.
+
 -- name: read_next_wake
-SELECT i.wake_at_ms FROM instances AS i INDEXED BY instances_by_wake
-WHERE i.wake_at_ms > ? AND i.wake_at_ms IS NOT NULL AND i.status IN ('pending', 'running')
-ORDER BY i.wake_at_ms LIMIT 1
+SELECT min(
+  coalesce((
+    SELECT l.wake_at_ms FROM listed AS l INDEXED BY instances_by_wake
+    WHERE l.wake_at_ms > ?1 AND l.wake_at_ms IS NOT NULL AND l.status IN ('pending', 'running')
+    ORDER BY l.wake_at_ms LIMIT 1
+  ), 9223372036854775807),
+  coalesce((
+    SELECT min(i.wake_at_ms) FROM instances AS i NOT INDEXED
+    WHERE i.instance_key > (SELECT coalesce(max(instance_key), 0) FROM listed)
+      AND i.wake_at_ms > ?1 AND i.status IN ('pending', 'running')
+  ), 9223372036854775807))
 
 -- --- Journal, history, executions ---
 
@@ -439,26 +482,52 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
 -- --- Lists: where they read from ---
 
+-- Up to which key instances are listed, and which is the greatest of all.
+
+-- name: read_unlisted
+SELECT coalesce((SELECT max(instance_key) FROM listed), 0),
+  coalesce((SELECT max(instance_key) FROM instances), 0)
+
 -- name: from_key
 FROM instances AS i NOT INDEXED
 
 -- name: from_id
 FROM instances AS i INDEXED BY instances_by_id
 
+-- name: only_status
+FROM listed AS l INDEXED BY instances_by_status
+
 -- name: from_status
-FROM instances AS i INDEXED BY instances_by_status
+FROM listed AS l INDEXED BY instances_by_status
+CROSS JOIN instances AS i NOT INDEXED ON i.instance_key = l.instance_key
+
+-- name: only_name
+FROM listed AS l INDEXED BY instances_by_name
 
 -- name: from_name
-FROM instances AS i INDEXED BY instances_by_name
+FROM listed AS l INDEXED BY instances_by_name
+CROSS JOIN instances AS i NOT INDEXED ON i.instance_key = l.instance_key
+
+-- name: only_updated
+FROM listed AS l INDEXED BY instances_by_updated
 
 -- name: from_updated
-FROM instances AS i INDEXED BY instances_by_updated
+FROM listed AS l INDEXED BY instances_by_updated
+CROSS JOIN instances AS i NOT INDEXED ON i.instance_key = l.instance_key
+
+-- name: only_completed
+FROM listed AS l INDEXED BY instances_by_completed
 
 -- name: from_completed
-FROM instances AS i INDEXED BY instances_by_completed
+FROM listed AS l INDEXED BY instances_by_completed
+CROSS JOIN instances AS i NOT INDEXED ON i.instance_key = l.instance_key
+
+-- name: only_parent
+FROM listed AS l INDEXED BY instances_by_parent
 
 -- name: from_parent
-FROM instances AS i INDEXED BY instances_by_parent
+FROM listed AS l INDEXED BY instances_by_parent
+CROSS JOIN instances AS i NOT INDEXED ON i.instance_key = l.instance_key
 
 -- name: from_ids
 FROM (SELECT DISTINCT value FROM json_each(?)) AS l

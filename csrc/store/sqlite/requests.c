@@ -26,15 +26,20 @@ typedef struct started {
   int64_t key;
 } started;
 
+// Nobody folds where there is no owner: so that no more instances stay unlisted than there were, a post
+// lists twice as many as it starts.
 static duro_code insert_starts(duro_store *s, duro__sqlite_conn *c, const duro_post *post,
                                started *starts, int64_t *last_key, duro_error **err) {
-  duro_code code = DURO_OK;
+  if (!post->insert_count) return DURO_OK;
+  int64_t listed_to;
+  duro_code code = duro__sqlite_listed_to(c, &listed_to, err);
   for (size_t i = 0; i < post->insert_count && code == DURO_OK; i++) {
     *last_key = duro_key_next(*last_key, post->now_ms, true);
     starts[i] = (started){post->inserts[i].id, *last_key};
-    code = duro__sqlite_insert_instance(s, c, &post->inserts[i], *last_key, true, err);
+    code = duro__sqlite_insert_instance(s, c, &post->inserts[i], *last_key, true, listed_to, err);
   }
-  return code;
+  if (code != DURO_OK) return code;
+  return duro__sqlite_list_new(c, listed_to, 2 * (int64_t)post->insert_count, err);
 }
 
 // The key of the instance a request names, when this post starts it. Requests mostly come in the

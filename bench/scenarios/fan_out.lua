@@ -1,14 +1,11 @@
 -- fan_out: one orchestration schedules n activities at once and joins them. What one of them costs must not grow.
+--
+-- Each size runs as many activities as the large one, back to back, and pays for all of its own: its time begins with
+-- everything folded and ends with everything folded. Else the short runs would leave their folding (once a second,
+-- or once in so many rows) to whoever is measured after them, and be compared with one that does its own.
 
 local duro = require "duro"
 local support = require "support"
-
-
-local function run(rt, n)
-  local began = support.now()
-  assert(rt:wait(assert(rt:start("fan", n)), 600))
-  return (support.now() - began) / n * 1e6
-end
 
 
 return function(o)
@@ -20,18 +17,37 @@ return function(o)
     return #ctx:join(tasks)
   end)
   local rt = support.open(path, o)
-  run(rt, 1000)
-  -- On both sides of the large one, and their mean, as in steps.lua.
-  local us_small, us_middle = 0, 0
-  local function small_ones()
-    for _ = 1, 20 do us_small = us_small + run(rt, 1000) / 40 end
-    for _ = 1, 2 do us_middle = us_middle + run(rt, o.most / 10) / 4 end
+
+  local function fan(n)
+    local id = assert(rt:start("fan", n))
+    assert(rt:wait(id, 600))
+    return id
   end
-  small_ones()
-  local us_large = run(rt, o.most)
-  small_ones()
+
+  local small = fan(1)
+  local function fold() assert(rt:details(small)) end -- a read that waits for it
+
+  -- Microseconds an activity, of runs with n.
+  local function cost(n, runs)
+    local began = support.now()
+    for _ = 1, runs do fan(n) end
+    fold()
+    return (support.now() - began) / (n * runs) * 1e6
+  end
+
+  fan(1000)
+  fold()
+  -- The smaller ones are run on both sides of the large one, so that a disk that drifts spoils neither.
+  local us = { small = 0, middle = 0 }
+  local function smaller_ones()
+    us.small = us.small + cost(1000, o.most / 2000) / 2
+    us.middle = us.middle + cost(o.most / 10, 5) / 2
+  end
+  smaller_ones()
+  us.large = cost(o.most, 1)
+  smaller_ones()
   rt:close()
   support.remove(path)
-  return { per_second_1000 = 1e6 / us_small, per_second_10000 = 1e6 / us_middle, per_second_100000 = 1e6 / us_large,
-    growth = us_large / us_small }
+  return { per_second_1000 = 1e6 / us.small, per_second_10000 = 1e6 / us.middle, per_second_100000 = 1e6 / us.large,
+    growth = us.large / us.small }
 end

@@ -60,6 +60,7 @@ typedef struct duro__open {
   int64_t bound_event; // wait: the event_received it holds, 0 = none
   void *runtime;       // the runtime's own (its job); NULL after load
   bool ended;          // runtime: for a moment: a message that ends its attempt waits (jobs.h)
+  bool begins;         // runtime: its job is made when there is room (attempts.c)
   duro_str heartbeat;  // JSON details of the newest heartbeat, absent = none (not in history)
 } duro__open;
 

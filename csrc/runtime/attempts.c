@@ -2,7 +2,136 @@
 // fan-out may have a hundred thousand, and what is done for each of them must not cost more the more there are.
 #include "runtime/internal.h"
 
-#define FEW 8 // to be cancelled: a walk through the list for each costs less than an array
+#define STRIDE 100 // of one instance, then the next one's turn has come
+#define FEW    8   // to be cancelled: a walk through the list for each costs less than an array
+
+// --- Beginning ---
+//
+// A job is made when it may begin, or, while enough are ready, stays a mark at its open task. So a fan-out has no
+// hundred thousand jobs in memory at once, and the activities of others need not wait for all of them.
+
+static void enlist(duro_runtime *rt, duro__instance *i) {
+  if (i->begins) return;
+  i->begins = true;
+  i->begin_next = NULL;
+  i->begin_prev = rt->beginning_tail;
+  if (rt->beginning_tail)
+    rt->beginning_tail->begin_next = i;
+  else
+    rt->beginning_head = i;
+  rt->beginning_tail = i;
+}
+
+static void delist(duro_runtime *rt, duro__instance *i) {
+  if (!i->begins) return;
+  if (i->begin_prev)
+    i->begin_prev->begin_next = i->begin_next;
+  else
+    rt->beginning_head = i->begin_next;
+  if (i->begin_next)
+    i->begin_next->begin_prev = i->begin_prev;
+  else
+    rt->beginning_tail = i->begin_prev;
+  i->begin_prev = i->begin_next = NULL;
+  i->begins = false;
+}
+
+static bool has_range(const duro__instance *i) {
+  return i->begin_to && i->begin_execution == i->execution_id;
+}
+
+bool duro__job_begins(const duro__instance *i, const duro__open *o) {
+  return has_range(i) && o->id > i->begin_after && o->id <= i->begin_to;
+}
+
+void duro__job_begin(duro_runtime *rt, duro__instance *i, duro__open *o) {
+  bool room = rt->ready_jobs.count < DURO__JOBS_PER_STEP && !rt->beginning_head;
+  bool again = has_range(i) && o->id <= i->begin_after; // a retry
+  if (room || again || o->queue.p) {
+    duro__job_start(rt, i, o);
+    return;
+  }
+  if (!has_range(i)) {
+    i->begin_after = o->id - 1;
+    i->begin_to = 0;
+    i->begin_execution = i->execution_id;
+    i->begin_ns = rt->tick_ns;
+    i->begin_at_ms = rt->virtual_now_ms;
+  }
+  if (o->id > i->begin_to) i->begin_to = o->id;
+  if (!o->begins) {
+    o->begins = true;
+    i->begin_count++;
+    rt->beginning_count++;
+  }
+  enlist(rt, i);
+}
+
+// What was cancelled meanwhile is still counted.
+static void count_none(duro_runtime *rt, duro__instance *i) {
+  rt->beginning_count -= i->begin_count;
+  i->begin_count = 0;
+}
+
+// The next one that has the mark, in the order of their tasks; it loses it. NULL: there is none.
+static duro__open *next_to_begin(duro_runtime *rt, duro__instance *i) {
+  duro__open *o;
+  while ((o = duro__exec_open_next(i->exec, i->begin_after)) && o->id <= i->begin_to) {
+    i->begin_after = o->id;
+    if (!o->begins) continue;
+    o->begins = false;
+    i->begin_count--;
+    rt->beginning_count--;
+    return o;
+  }
+  i->begin_to = 0;
+  return NULL;
+}
+
+// One whose code does not stand keeps its range, until its exec is built again.
+static bool stands(const duro__instance *i) {
+  return i->exec && duro__exec_program(i->exec) && !i->gone && has_range(i);
+}
+
+static bool begin_one(duro_runtime *rt, duro__instance *i) {
+  duro__open *o = stands(i) ? next_to_begin(rt, i) : NULL;
+  if (!o) return false;
+  int64_t task = o->id;
+  duro__job_start(rt, i, o);
+  if (i->jobs && i->jobs->task == task) {
+    i->jobs->ready_ns = i->begin_ns;
+    i->jobs->ready_at_ms = i->begin_at_ms;
+  }
+  return true;
+}
+
+void duro__jobs_begin_more(duro_runtime *rt) {
+  while (rt->beginning_head && rt->ready_jobs.count < DURO__JOBS_PER_STEP) {
+    duro__instance *i = rt->beginning_head;
+    int n = 0;
+    while (n < STRIDE && begin_one(rt, i)) n++;
+    delist(rt, i);
+    if (n == STRIDE)
+      enlist(rt, i);
+    else
+      count_none(rt, i);
+  }
+}
+
+void duro__jobs_begun(duro_runtime *rt, duro__instance *i) {
+  delist(rt, i);
+  count_none(rt, i);
+  i->begin_to = 0;
+}
+
+// Dropped after a fault of the store: its jobs outlive it, and it finds them when it is loaded again. What was
+// lost too often stalls it only then.
+void duro__jobs_begin_rest(duro_runtime *rt, duro__instance *i) {
+  for (duro__open *o; !rt->closing && stands(i) && (o = next_to_begin(rt, i));) {
+    if (o->lost_in_a_row < rt->options.max_lost_attempts) duro__job_start(rt, i, o);
+  }
+  duro__jobs_begun(rt, i);
+}
 
 // --- Ends that no turn has taken yet ---
 

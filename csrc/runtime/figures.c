@@ -94,7 +94,7 @@ static void numbers_now(duro_runtime *rt, duro__figures *f) {
   f->ready = (int64_t)rt->ready_count;
   if (rt->ready_head)
     f->ready_since_ms = since_ms(rt, rt->ready_head->ready_ns, rt->ready_head->ready_at_ms);
-  f->jobs_ready = (int64_t)rt->ready_jobs.count;
+  f->jobs_ready = (int64_t)(rt->ready_jobs.count + rt->beginning_count);
   const duro_job *job = rt->ready_jobs.head;
   if (job) f->jobs_since_ms = since_ms(rt, job->ready_ns, job->ready_at_ms);
   f->due_at_ms = duro__timers_next_ms(rt);

@@ -183,8 +183,8 @@ void duro__instances_free(duro_runtime *rt) {
 
 // Nothing of it is under way, and nothing waits to be done.
 static bool idle(const duro__instance *i) {
-  return !i->batches && !i->jobs && !i->ready && !i->needs_insert && !i->gone && !i->waits_commit &&
-         (!i->inbox_head || i->inbox_count == i->parked_count);
+  return !i->batches && !i->jobs && !i->begins && !i->ready && !i->needs_insert && !i->gone &&
+         !i->waits_commit && (!i->inbox_head || i->inbox_count == i->parked_count);
 }
 
 static bool folded(const duro_runtime *rt, const duro__instance *i) {

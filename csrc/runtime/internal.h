@@ -78,6 +78,13 @@ struct duro__instance {
   int64_t last_seq;     // newest journal row; may be dropped once folded
   int batches;          // unfinished batches that name it
   duro_job *jobs;       // those that exist, by `sibling`
+  // Attempts that may begin and have no job yet, of tasks in (begin_after, begin_to] of that execution; since
+  // when; how many; and the instance's place in rt->beginning (attempts.c).
+  int64_t begin_after, begin_to, begin_execution, begin_at_ms;
+  uint64_t begin_ns;
+  size_t begin_count;
+  duro__instance *begin_prev, *begin_next;
+  bool begins;
   // Rows of `jobs`: of attempts that wait for a queue, and of details that local ones told (queues.c).
   struct duro__job_ref *queued_head, *queued_tail, *kept_head, *kept_tail;
   bool rows_known; // all of them
@@ -310,9 +317,11 @@ struct duro_runtime {
   want_fold; // reads that wait for the projection (on_done continues them)
 
   duro__job_queue ready_jobs, woken_jobs;
-  size_t jobs_out;   // taken by the host and not ended
-  size_t jobs_begun; // since the last step began
-  size_t jobs_idle;  // of these: asleep, deferred, or awaiting a request
+  duro__instance *beginning_head, *beginning_tail; // have attempts whose jobs are still to be made
+  size_t beginning_count;                          // of these attempts
+  size_t jobs_out;                                 // taken by the host and not ended
+  size_t jobs_begun;                               // since the last step began
+  size_t jobs_idle; // of these: asleep, deferred, or awaiting a request
   DURO__VEC(duro__unregistered) unregistered;
   duro_job *orphans;             // whose instance is not in memory, by `sibling`
   struct duro__pool *pool;       // worker threads (threads.c); NULL: none was needed yet

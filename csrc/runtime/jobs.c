@@ -6,10 +6,6 @@
 #include "replay/conceal.h"
 #include "runtime/answers.h"
 
-// As many results as one turn takes: what came waits in memory that is still warm, and is stored while the
-// next ones run.
-#define JOBS_PER_STEP 1000
-
 // --- Queues ---
 
 static void queue_add(duro__job_queue *q, duro_job *job) {
@@ -134,7 +130,7 @@ void duro__job_wake(duro_runtime *rt, duro_job *job) {
 
 duro_job *duro_next_job(duro_runtime *rt) {
   if (rt->closing || rt->jobs_out >= (size_t)rt->options.activity_concurrency) return NULL;
-  duro_job *job = rt->jobs_begun < JOBS_PER_STEP ? rt->ready_jobs.head : NULL;
+  duro_job *job = rt->jobs_begun < DURO__JOBS_PER_STEP ? rt->ready_jobs.head : NULL;
   if (!job) return NULL;
   rt->jobs_begun++;
   queue_remove(&rt->ready_jobs, job);
@@ -417,6 +413,7 @@ void duro__job_cancel(duro_runtime *rt, duro_job *job) {
 }
 
 void duro__jobs_orphan(duro_runtime *rt, duro__instance *i) {
+  duro__jobs_begin_rest(rt, i);
   for (duro_job *job = i->jobs, *next; job; job = next) {
     next = job->sibling;
     if (i->gone && (job->state == DURO__JOB_READY || (job->work && duro__threads_cancel(job)))) {

@@ -91,6 +91,16 @@ int64_t duro__sleepers_next_ms(duro_runtime *rt);
 void duro__jobs_free(duro_runtime *rt);
 
 // --- attempts.c ---
+// As many results as one turn takes: what came waits in memory that is still warm, and is stored while the
+// next ones run. So many jobs are ready at most, if there are more they are made step by step.
+#define DURO__JOBS_PER_STEP 1000
+// What `duro__job_start` does, now or when there is room.
+void duro__job_begin(duro_runtime *rt, duro__instance *i, duro__open *open);
+void duro__jobs_begin_more(duro_runtime *rt);                           // there is room
+bool duro__job_begins(const duro__instance *i, const duro__open *open); // it has not had its job
+// Its exec is a new one, and no job is missing any more.
+void duro__jobs_begun(duro_runtime *rt, duro__instance *i);
+void duro__jobs_begin_rest(duro_runtime *rt, duro__instance *i); // it leaves memory
 // Sets or clears `ended` of the tasks whose attempt ends with one of these messages, which no turn has taken
 // yet. Set before a walk through all open tasks, and cleared behind it.
 void duro__results_mark(duro__instance *i, const duro_message *list, bool ended);

@@ -80,7 +80,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
        o = duro__exec_open_next(i->exec, o->id)) {
     if (!duro__job_is_missing(o) || o->queue.p) continue;
     // After a retry nothing has begun yet, and nothing was lost; what is unknown has not run here.
-    if (i->retried || !duro__find_activity(rt, o->name)) {
+    if (i->retried || duro__job_begins(i, o) || !duro__find_activity(rt, o->name)) {
       duro__job_start(rt, i, o);
       continue;
     }
@@ -97,6 +97,7 @@ static void reattach(duro_runtime *rt, duro__instance *i) {
   }
   duro__results_mark(i, waiting, false);
   duro__results_mark(i, kept, false);
+  duro__jobs_begun(rt, i);
   i->retried = false;
 }
 

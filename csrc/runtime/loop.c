@@ -140,6 +140,7 @@ static bool work(duro_runtime *rt) {
   if (!rt->may_block || !rt->ready_count) uv_run(&rt->loop, UV_RUN_NOWAIT);
   bool any = duro__writer_collect(rt);
   any |= duro__threads_collect(rt);
+  duro__jobs_begin_more(rt);
   any |= duro__sleepers_wake(rt);
   any |= duro__claims_step(rt);
   if (rt->role == DURO_ROLE_RUNTIME)
@@ -162,8 +163,14 @@ static int64_t ms_until_ns(uint64_t at_ns) {
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+// The host could take one.
+static bool jobs_wait(const duro_runtime *rt) {
+  return (rt->ready_jobs.head || rt->beginning_head) &&
+         rt->jobs_out < (size_t)rt->options.activity_concurrency;
+}
+
 static bool can_move_now(const duro_runtime *rt) {
-  if (rt->ready_jobs.head && rt->jobs_out < (size_t)rt->options.activity_concurrency) return true;
+  if (jobs_wait(rt)) return true;
   if (rt->woken_jobs.head) return true;
   if (!turns_allowed(rt)) return false;
   if (rt->ready_count && !(duro__batch_full(rt) && rt->in_flight >= DURO_BATCHES_IN_FLIGHT))
@@ -222,9 +229,8 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
     worked |= work(rt);
     rt->may_block = false;
     if (rt->lost) break;
-    bool jobs = (rt->ready_jobs.head && rt->jobs_out < (size_t)rt->options.activity_concurrency) ||
-                rt->woken_jobs.head;
-    if (jobs || rt->did_something || rt->totals.turns != before) break;
+    if (jobs_wait(rt) || rt->woken_jobs.head || rt->did_something || rt->totals.turns != before)
+      break;
     int64_t left = timeout_ms < 0 ? LONGEST_WAIT_MS : ms_until_ns(until_ns);
     if (timeout_ms >= 0 && duro_clock_monotonic_ns() >= until_ns) break;
     wait_for(rt, least(left, duro_next_timeout_ms(rt)));
@@ -239,8 +245,7 @@ duro_code duro_step(duro_runtime *rt, int64_t timeout_ms, int64_t *turns, duro_e
 
 bool duro_idle(const duro_runtime *rt) {
   duro_runtime *self = (duro_runtime *)rt;
-  bool has_room = rt->jobs_out < (size_t)rt->options.activity_concurrency;
-  if ((rt->ready_jobs.head && has_room) || rt->woken_jobs.head) return false;
+  if (jobs_wait(rt) || rt->woken_jobs.head) return false;
   if (rt->jobs_out > rt->jobs_idle + duro__threads_stuck(rt)) return false;
   if (!duro__claims_idle(rt) || rt->stream_reads) return false;
   if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;

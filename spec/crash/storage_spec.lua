@@ -74,6 +74,29 @@ describe("a full disk", function()
     check_ran_once(scene)
   end)
 
+  it("in the middle of a large fan-out takes no attempt away, and makes none run twice", function()
+    local scene = harness.new()
+    local run = scene:run([[
+      local rt = child.open()
+      child.start(rt, "fan_out", "fan", 8000)
+      child.until_true(rt, function() return next(child.logged("ran")) end)
+      child.arm()
+      for _ = 1, 10 do assert(rt:step(0.02)) end
+      child.disarm()
+      child.finish(rt, { "fan" })
+      local retries = rt:history({ instance = "fan", kinds = { "activity_retry_scheduled" } }).events
+      child.say("lost", ("%d"):format(#retries))
+      child.done(rt)
+    ]], { fault = "enospc before write 1- -wal", when_armed = true })
+    assert.equal("done", run.lines[#run.lines], run:text())
+    assert.is_true(#run.acted > 0, "the fault did not happen")
+    assert.equal("lost 0", run.lines[#run.lines - 1])
+    local ran = {}
+    for _, line in ipairs(scene:log("ran")) do ran[line] = (ran[line] or 0) + 1 end
+    for i = 1, 8000 do assert.equal(1, ran["fan square " .. i]) end
+    scene:check { ended = true }
+  end)
+
   it("at a checkpoint holds up nobody", function()
     local scene = harness.new()
     local run = scene:run([[

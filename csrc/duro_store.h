@@ -289,10 +289,6 @@ typedef duro_code duro_verb_audit(duro_store *s, int64_t before, size_t limit, d
 // may, writing. Keeps the owner's figures (as in a batch) outside of one: for the watchdog.
 typedef duro_code duro_verb_note(duro_store *s, int64_t epoch, duro_str owner_figures,
                                  duro_error **err);
-// may, writing. Deletes past executions (keep_last counts the current one; completed_before 0 = any).
-typedef duro_code duro_verb_prune(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                                  int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                                  duro_error **err);
 
 typedef struct duro_store_ops {
   int version;      // DURO_STORE_VERSION
@@ -332,7 +328,6 @@ typedef struct duro_store_ops {
   duro_verb_owner_figures *owner_figures;
   duro_verb_audit *audit;
   duro_verb_note *note;
-  duro_verb_prune *prune;
 } duro_store_ops;
 
 extern const duro_store_ops duro_store_sqlite;

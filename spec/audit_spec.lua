@@ -116,6 +116,21 @@ describe("the audit log", function()
     assert.same("cancel_instances invalid_argument []", calls(rt:audit())[1])
   end)
 
+  it("tells of pruning how much went, step by step", function()
+    local starts = {}
+    for i = 1, 6 do starts[i] = { name = "again", id = "again-" .. i, input = 400 } end
+    assert(rt:start_many(starts))
+    assert(rt:run_until_idle(30))
+    assert(rt:prune_executions("again-1", { keep_last = 101 }))
+    local r = assert(rt:prune { keep_last = 1, filter = { name = "again" } })
+    assert.same({ 6, 2100 }, { r.instances_pruned, r.executions_deleted })
+    local entries = assert(rt:audit())
+    assert.same({ "prune ok []", "prune ok []", "prune_executions ok [again-1]" }, calls(entries))
+    assert.same({ 900, 1200, 300 }, { entries[1].executions_deleted, entries[2].executions_deleted,
+      entries[3].executions_deleted })
+    assert.equal(r.events_deleted, entries[1].events_deleted + entries[2].events_deleted)
+  end)
+
   it("has what activities ask for", function()
     rt:activity("end_it", function(ctx) return ctx.runtime:terminate("a") end)
     rt:orchestration("ends", function(ctx) return ctx:activity("end_it") end)

@@ -31,19 +31,6 @@ describe("pruning", function()
     assert.error_matches(function() rt:prune { keep = 1 } end, "unknown option 'keep'")
   end)
 
-  if runtimes.store == "basic" then
-    it("is unsupported by a store that cannot", function()
-      local r, err = rt:prune { keep_last = 2 }
-      assert.is_nil(r)
-      assert.equal("unsupported: the store 'basic' has no verb 'prune'", tostring(err))
-      r, err = rt:prune_executions("r1", { keep_last = 1 })
-      assert.is_nil(r)
-      assert.equal("unsupported", err.code)
-      assert.same({ 1, 2, 3, 4 }, rt:list_executions("r1"))
-    end)
-    return
-  end
-
   it("keeps the last executions of each", function()
     local r = assert(rt:prune { keep_last = 2 })
     assert.same({ 4, 3 * 2 + 1 }, { r.instances_pruned, r.executions_deleted })
@@ -60,6 +47,17 @@ describe("pruning", function()
     assert.same({ 3, 3 }, { r.instances_pruned, r.executions_deleted })
     assert.same({ 2, 3, 4 }, rt:list_executions("r2"))
     assert.same({ 1, 2, 3 }, rt:list_executions("o"))
+  end)
+
+  it("keeps of one instance what is asked for", function()
+    assert.same({ executions_deleted = 1, events_deleted = rt:details("r1").executions[1].event_count },
+      rt:prune_executions("r1", { keep_last = 3 }))
+    assert.same({ 2, 3, 4 }, rt:list_executions("r1"))
+    assert.same({ 1, 2, 3, 4 }, rt:list_executions("r2"))
+    local _, err = rt:prune_executions("nobody", { keep_last = 3 })
+    assert.equal("not_found: no instance 'nobody'", tostring(err))
+    _, err = rt:prune_executions("r1", {})
+    assert.equal("invalid_argument", err.code)
   end)
 
   it("goes on beyond one page", function()

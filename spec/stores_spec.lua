@@ -49,7 +49,6 @@ describe("debug.store", function()
       assert.equal(("unsupported: the store 'basic' has no verb '%s'"):format(verb), tostring(err))
     end
     refused("audit", rt:audit())
-    refused("prune", rt:prune { keep_last = 1 })
     refused("changes", rt:stream_instance_events {})
     refused("changes", rt:watch_instances { "a" })
     local worker, err = duro.open { path = ":memory:", queues = { "gpu" }, debug = { store = "basic" } }

@@ -115,7 +115,7 @@ describe("capabilities", function()
     assert.equal(rawget(_G, "jit") and "luajit" or "lua5.4", can.vm)
     assert.equal(duro.version, can.version)
     assert.equal(duro.management_version, can.management_version)
-    for _, name in ipairs { "search", "streams", "metrics", "task_queues", "worker_threads", "audit", "prune",
+    for _, name in ipairs { "search", "streams", "metrics", "task_queues", "worker_threads", "audit",
       "counters", "checkpoint" } do
       assert.is_true(can[name], name)
     end
@@ -132,7 +132,7 @@ describe("capabilities", function()
     rt = runtimes.open { debug = { store = "basic" } }
     local can = assert(rt:capabilities())
     assert.equal("basic", can.store)
-    for _, name in ipairs { "streams", "task_queues", "audit", "prune" } do assert.is_false(can[name], name) end
+    for _, name in ipairs { "streams", "task_queues", "audit" } do assert.is_false(can[name], name) end
     local _, err = rt:audit()
     assert.equal("unsupported", err.code)
     rt:close()

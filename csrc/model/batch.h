@@ -163,6 +163,11 @@ typedef struct duro_audit_row {
   duro_str detail; // JSON: outcome, error, arguments
 } duro_audit_row;
 
+// A past execution that goes, with its events.
+typedef struct duro_prune_row {
+  int64_t instance_key, execution_id;
+} duro_prune_row;
+
 typedef struct duro_batch {
   int64_t id;       // ascending
   int64_t previous; // id of the batch before; the store refuses a broken chain (code `corrupt`)
@@ -191,6 +196,8 @@ typedef struct duro_batch {
   size_t answer_count;
   const int64_t *deletes; // instance keys removed with everything they own, before the inserts
   size_t delete_count;
+  const duro_prune_row *prunes; // one that is no past execution (or is no more) is passed over
+  size_t prune_count;
   const duro_counter *counters;
   size_t counter_count;
   const duro_audit_row *audit; // ascending ids

@@ -93,17 +93,17 @@ void duro__clients_take(duro_runtime *rt);
 duro__call_function duro__verb_start, duro__verb_start_many; // verbs_start.c
 duro__call_function duro__verb_raise_event, duro__verb_cancel, duro__verb_terminate,
     duro__verb_suspend, duro__verb_resume, duro__verb_complete_activity, duro__verb_fail_activity,
-    duro__verb_token_instance;                                               // verbs_client.c
-duro__call_function duro__verb_audit_denied;                                 // audit.c
-duro__call_function duro__verb_audit;                                        // verbs_audit.c
-duro__call_function duro__verb_capabilities;                                 // verbs_capabilities.c
-duro__call_function duro__verb_job;                                          // queues.c
-duro__call_function duro__verb_delete_instance, duro__verb_prune_executions; // verbs_delete.c
+    duro__verb_token_instance;                  // verbs_client.c
+duro__call_function duro__verb_audit_denied;    // audit.c
+duro__call_function duro__verb_audit;           // verbs_audit.c
+duro__call_function duro__verb_capabilities;    // verbs_capabilities.c
+duro__call_function duro__verb_job;             // queues.c
+duro__call_function duro__verb_delete_instance; // verbs_delete.c
 duro__call_function duro__verb_cancel_instances, duro__verb_terminate_instances,
     duro__verb_suspend_instances, duro__verb_resume_instances,
-    duro__verb_raise_event_bulk;                 // verbs_bulk.c
-duro__call_function duro__verb_delete_instances; // verbs_bulk_delete.c
-duro__call_function duro__verb_prune;            // verbs_prune.c
+    duro__verb_raise_event_bulk;                                   // verbs_bulk.c
+duro__call_function duro__verb_delete_instances;                   // verbs_bulk_delete.c
+duro__call_function duro__verb_prune, duro__verb_prune_executions; // verbs_prune.c
 duro__call_function duro__verb_wait, duro__verb_wait_custom_status,
     duro__verb_wait_for_instances;                                                  // verbs_wait.c
 duro__call_function duro__verb_list_instances, duro__verb_list_instances_paginated; // verbs_list.c

@@ -59,7 +59,8 @@ static const char *const kept_arguments[] = {
 struct duro__audit {
   duro_buf call, target, arguments; // target: what the arguments tell, without brackets
   target_kind kind;
-  bool denied, joined;
+  int64_t executions_deleted, events_deleted; // by what the next entry tells of
+  bool denied, joined, stepped;               // stepped: it has entries for its steps
 };
 
 // --- Beginning ---
@@ -193,6 +194,10 @@ static void add_detail(duro_buf *b, const duro_request *r, duro_str failed) {
     duro__add_key(b, "error");
     duro__add_error(b, r->code, r->error);
   }
+  if (a->executions_deleted) {
+    duro__add_int_member(b, "executions_deleted", a->executions_deleted);
+    duro__add_int_member(b, "events_deleted", a->events_deleted);
+  }
   if (a->arguments.n > 2) duro__add_json_member(b, "arguments", duro_buf_str(&a->arguments));
   if (failed.n > 2) duro__add_json_member(b, "failed_instances", failed);
   duro_buf_add_char(b, '}');
@@ -227,9 +232,23 @@ void duro__audit_joins(duro_runtime *rt, duro__batch *b, duro_request *r) {
   r->audit->joined = true;                        // also when it falls with this batch
 }
 
+void duro__audit_pruned(duro_request *r, int64_t executions, int64_t events) {
+  if (!r->audit) return;
+  r->audit->executions_deleted = executions;
+  r->audit->events_deleted = events;
+}
+
+void duro__audit_step(duro_runtime *rt, duro__batch *b, duro_request *r) {
+  if (!r->audit) return;
+  if (!write_entry(rt, b, r)) b->poisoned = true;
+  r->audit->stepped = true;
+  duro__audit_pruned(r, 0, 0);
+}
+
 bool duro__audit_ends(duro_request *r) {
   duro_runtime *rt = r->rt;
   if (!r->audit || r->audit->joined || rt->closing || rt->lost) return false;
+  if (r->audit->stepped && !r->code) return false; // its last step found nothing more to do
   duro__batch *b = duro__batch_open(rt);
   if (!b) return false;
   duro__audit_joins(rt, b, r);

@@ -82,6 +82,7 @@ void duro__batch_poison(duro_runtime *rt, duro_error *err) {
 static void batch_clear(duro__batch *b) {
   b->inserts.count = b->turns.count = b->updates.count = b->executions.count = 0;
   b->messages.count = b->messages_done.count = b->answers.count = b->deletes.count = 0;
+  b->prunes.count = 0;
   b->jobs.count = b->jobs_done.count = b->audit.count = 0;
   b->counters.count = b->touched.count = b->after.count = b->requests.count = 0;
   for (duro_message *m = b->consumed, *next; m; m = next) {
@@ -119,6 +120,7 @@ static void batch_destroy(duro__batch *b) {
   free(b->jobs_done.items);
   free(b->answers.items);
   free(b->deletes.items);
+  free(b->prunes.items);
   free(b->counters.items);
   free(b->audit.items);
   free(b->touched.items);
@@ -197,6 +199,7 @@ static void batch_rows(duro_runtime *rt, duro__batch *b) {
   ROWS(jobs_done, jobs_done_count);
   ROWS(answers, answer_count);
   ROWS(deletes, delete_count);
+  ROWS(prunes, prune_count);
   ROWS(counters, counter_count);
   ROWS(audit, audit_count);
 #undef ROWS

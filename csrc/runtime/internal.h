@@ -137,6 +137,7 @@ struct duro__batch {
   DURO__VEC(int64_t) jobs_done;
   DURO__VEC(duro_request_row) answers;
   DURO__VEC(int64_t) deletes;
+  DURO__VEC(duro_prune_row) prunes;
   DURO__VEC(duro_counter) counters;
   DURO__VEC(duro_audit_row) audit;
   DURO__VEC(duro__instance *) touched; // each once

@@ -13,7 +13,6 @@ static const struct {
     {"indexed_counts", DURO__VERB_count},
     {"counters", DURO__VERB_counters},
     {"audit", DURO__VERB_audit},
-    {"prune", DURO__VERB_prune},
     {"checkpoint", DURO__VERB_checkpoint},
 };
 

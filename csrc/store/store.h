@@ -48,8 +48,7 @@
   X(stats, READ, MAY)                                                                              \
   X(owner_figures, READ, MAY)                                                                      \
   X(audit, READ, MAY)                                                                              \
-  X(note, WRITE, MAY)                                                                              \
-  X(prune, WRITE, MAY)
+  X(note, WRITE, MAY)
 
 typedef enum duro__verb {
 #define X(slot, kind, need) DURO__VERB_##slot,
@@ -132,9 +131,6 @@ duro_code duro__store_owner_figures(duro__store *s, duro_arena *arena, duro_str 
 duro_code duro__store_audit(duro__store *s, int64_t before, size_t limit, duro_arena *arena,
                             duro_audit_row **out, size_t *count, duro_error **err);
 duro_code duro__store_note(duro__store *s, int64_t epoch, duro_str owner_figures, duro_error **err);
-duro_code duro__store_prune(duro__store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                            int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                            duro_error **err);
 
 // --- Figures ---
 

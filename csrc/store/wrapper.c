@@ -351,9 +351,3 @@ duro_code duro__store_note(duro__store *s, int64_t epoch, duro_str owner_figures
                            duro_error **err) {
   PASS_IF_THERE(note, epoch, owner_figures, err);
 }
-
-duro_code duro__store_prune(duro__store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                            int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                            duro_error **err) {
-  PASS_IF_THERE(prune, epoch, key, keep_last, completed_before_ms, executions, events, err);
-}

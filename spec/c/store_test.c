@@ -180,7 +180,6 @@ TEST(a_writing_verb_left_out_is_unsupported_and_named) {
   ops.jobs = NULL;
   ops.queue_state = NULL;
   ops.changes = NULL;
-  ops.prune = NULL;
   ops.note = NULL;
   ops.owner_figures = NULL;
   duro__store *s = open_store(&ops);
@@ -189,7 +188,6 @@ TEST(a_writing_verb_left_out_is_unsupported_and_named) {
   duro_job_row *jobs;
   duro_changes changes;
   size_t count;
-  int64_t n, m;
   duro_str json = DURO_STR("x");
   duro_claim claim = {.limit = 1};
   CHECK_INT(duro__store_claim_jobs(s, &claim, &arena, &jobs, &count, &err), DURO_UNSUPPORTED);
@@ -197,12 +195,10 @@ TEST(a_writing_verb_left_out_is_unsupported_and_named) {
   CHECK_INT(duro__store_renew_jobs(s, NULL, 0, 0, NULL), DURO_UNSUPPORTED);
   CHECK_INT(duro__store_finish_job(s, NULL, NULL, 0, NULL), DURO_UNSUPPORTED);
   CHECK_INT(duro__store_changes(s, 0, 1, &arena, &changes, NULL), DURO_UNSUPPORTED);
-  CHECK_INT(duro__store_prune(s, 1, 1, 1, 0, &n, &m, NULL), DURO_UNSUPPORTED);
   CHECK_INT(duro__store_note(s, 1, DURO_STR("{}"), NULL), DURO_UNSUPPORTED);
   CHECK_INT(duro__store_owner_figures(s, &arena, &json, NULL), DURO_OK);
   CHECK(json.p == NULL);
   CHECK_INT(duro__store_checkpoint(s, NULL), DURO_OK);
-  CHECK(!duro__store_has(s, DURO__VERB_prune));
   CHECK(!duro__store_has(s, DURO__VERB_counters));
   CHECK(duro__store_has(s, DURO__VERB_list));
   CHECK_STR(duro__store_type(s), "memory");

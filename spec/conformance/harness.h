@@ -179,6 +179,7 @@ typedef struct draft {
   int64_t jobs_done[DRAFT_ROWS];
   duro_request_row answers[DRAFT_ROWS];
   int64_t deletes[DRAFT_ROWS];
+  duro_prune_row prunes[DRAFT_ROWS];
   duro_counter counters[DRAFT_ROWS];
   duro_audit_row audit[DRAFT_ROWS];
 } draft;
@@ -212,6 +213,7 @@ static duro_code draft_send(draft *d) {
   d->b.jobs_done = d->jobs_done;
   d->b.answers = d->answers;
   d->b.deletes = d->deletes;
+  d->b.prunes = d->prunes;
   d->b.counters = d->counters;
   d->b.audit = d->audit;
   duro_code code = duro__store_commit(f->s, &d->b, &f->err);

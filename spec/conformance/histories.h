@@ -281,15 +281,6 @@ static int64_t insert_with_past(fixture *f, const char *id, int64_t past, int64_
   return key;
 }
 
-static void check_prune(fixture *f, int64_t key, int64_t keep_last, int64_t completed_before_ms,
-                        int64_t executions, int64_t events) {
-  int64_t got_executions = -1, got_events = -1;
-  OK(f, duro__store_prune(f->s, f->epoch, key, keep_last, completed_before_ms, &got_executions,
-                          &got_events, &f->err));
-  CHECK_INT(got_executions, executions);
-  CHECK_INT(got_events, events);
-}
-
 static size_t past_count(fixture *f, int64_t key) {
   duro_execution_row *rows;
   size_t count = 0;
@@ -297,43 +288,62 @@ static size_t past_count(fixture *f, int64_t key) {
   return count;
 }
 
-CONTRACT(pruning_keeps_the_last_executions_and_counts_the_current_one) {
-  if (!duro__store_has(f->s, DURO__VERB_prune)) return;
-  int64_t key = insert_with_past(f, "a", 4, 3);
-  insert_with_past(f, "b", 2, 3);
-  check_prune(f, key, 5, 0, 0, 0);
-  check_prune(f, key, 3, 0, 2, 6);
-  CHECK_INT(past_count(f, key), 2);
-  CHECK_STR(history_ids(f, key, 2), "");
-  CHECK_STR(history_ids(f, key, 3), "1,2,3");
-  check_prune(f, key, 0, 0, 2, 6); // the current one is never pruned
-  CHECK_INT(past_count(f, key), 0);
-  CHECK_STR(history_ids(f, key, 0), "1,2");
-  CHECK_INT(get_by_key(f, key).execution_id, 5);
-  check_prune(f, key, 1, 0, 0, 0);
+static void draft_prune(draft *d, int64_t key, int64_t execution) {
+  d->prunes[d->b.prune_count++] = (duro_prune_row){key, execution};
 }
 
-CONTRACT(pruning_can_ask_for_an_age_too) {
-  if (!duro__store_has(f->s, DURO__VERB_prune)) return;
-  int64_t key = insert_with_past(f, "a", 4, 2); // completed at NOW + 1, 2, 3 and 4 minutes
-  check_prune(f, key, 1, NOW + MINUTE, 0, 0);
-  check_prune(f, key, 4, NOW + 3 * MINUTE, 1, 2);
-  check_prune(f, key, 1, NOW + 3 * MINUTE, 1, 2);
-  CHECK_INT(past_count(f, key), 2);
-  CHECK_STR(history_ids(f, key, 2), "");
-  CHECK_STR(history_ids(f, key, 3), "1,2");
+static int64_t event_total(fixture *f) {
+  duro_store_stats stats = {0};
+  OK(f, duro__store_stats(f->s, &stats, &f->err));
+  return stats.history_events;
+}
+
+CONTRACT(a_batch_takes_past_executions_away_with_their_events) {
+  int64_t key = insert_with_past(f, "a", 4, 3), other = insert_with_past(f, "b", 2, 3);
+  int64_t events = event_total(f);
+  draft *d = draft_new(f);
+  draft_prune(d, key, 1);
+  draft_prune(d, key, 3); // any of them, in any order
+  draft_prune(d, key, 2);
+  OK(f, draft_send(d));
+  for (int again = 0; again < 2; again++) {
+    CHECK_INT(past_count(f, key), 1);
+    CHECK_INT(past_count(f, other), 2);
+    CHECK_STR(history_ids(f, key, 2), "");
+    CHECK_STR(history_ids(f, key, 4), "1,2,3");
+    CHECK_STR(history_ids(f, other, 1), "1,2,3");
+    CHECK_INT(get_by_key(f, key).execution_id, 5);
+    CHECK_INT(event_total(f), events - 9);
+    if (!reopen(f)) return;
+  }
+}
+
+CONTRACT(pruning_passes_over_what_is_no_past_execution) {
+  int64_t key = insert_with_past(f, "a", 2, 3), gone = insert_with_past(f, "b", 2, 3);
+  delete_one(f, gone);
+  int64_t events = event_total(f);
+  draft *d = draft_new(f);
+  draft_prune(d, key, 3); // the current one
+  draft_prune(d, key, 9);
+  draft_prune(d, gone, 1);
+  draft_prune(d, key, 1);
+  draft_prune(d, key, 1); // once more
+  OK(f, draft_send(d));
+  CHECK_INT(past_count(f, key), 1);
+  CHECK_STR(history_ids(f, key, 0), "1,2");
+  CHECK_INT(event_total(f), events - 3);
 }
 
 CONTRACT(a_pruned_execution_stays_away_though_it_was_not_folded) {
-  if (!duro__store_has(f->s, DURO__VERB_prune)) return;
-  int64_t executions = 0, events = 0, key = insert_one(f, "a");
+  int64_t key = insert_one(f, "a");
   draft *d = draft_new(f);
   draft_turn(d, key, 1, 1, 3);
   draft_continue(d, key, 1, 3);
   draft_turn(d, key, 2, 1, 2);
   OK(f, draft_send(d));
-  OK(f, duro__store_prune(f->s, f->epoch, key, 1, 0, &executions, &events, &f->err));
-  CHECK_INT(executions, 1);
+  d = draft_new(f);
+  draft_prune(d, key, 1);
+  OK(f, draft_send(d));
   for (int again = 0; again < 2; again++) {
     CHECK_INT(past_count(f, key), 0);
     CHECK_STR(history_ids(f, key, 1), "");
@@ -341,19 +351,22 @@ CONTRACT(a_pruned_execution_stays_away_though_it_was_not_folded) {
     fold_all(f);
   }
   CHECK_INT(get_by_key(f, key).event_count, 2);
-  duro_store_stats stats;
-  OK(f, duro__store_stats(f->s, &stats, &f->err));
-  CHECK_INT(stats.history_events, 2);
+  CHECK_INT(event_total(f), 2);
 }
 
-CONTRACT(pruning_is_the_owners_and_of_one_instance_that_is_there) {
-  if (!duro__store_has(f->s, DURO__VERB_prune)) return;
-  int64_t executions, events, key = insert_with_past(f, "a", 2, 1);
-  CODE(f, duro__store_prune(f->s, f->epoch + 1, key, 1, 0, &executions, &events, &f->err),
-       DURO_LOCKED);
-  CODE(f, duro__store_prune(f->s, f->epoch, 77, 1, 0, &executions, &events, &f->err),
-       DURO_NOT_FOUND);
-  CHECK_INT(past_count(f, key), 2);
+CONTRACT(pruning_goes_with_its_batch_or_not_at_all) {
+  int64_t key = insert_with_past(f, "a", 2, 1);
+  for (int which = 0; which < 2; which++) {
+    draft *d = draft_new(f);
+    draft_prune(d, key, 1);
+    if (which)
+      draft_insert(d, "a");
+    else
+      d->b.epoch++;
+    CODE(f, draft_send(d), which ? DURO_ALREADY_EXISTS : DURO_LOCKED);
+    CHECK_INT(past_count(f, key), 2);
+    CHECK_STR(history_ids(f, key, 1), "1");
+  }
 }
 
 // --- The feed ---

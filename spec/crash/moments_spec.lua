@@ -172,6 +172,59 @@ describe("a process killed", function()
 end)
 
 
+describe("a process killed while it prunes", function()
+  after_each(harness.clean)
+
+  local COUNT = "SELECT count(*) FROM executions"
+  -- Executions that entries of the audit log say were deleted.
+  local TOLD = "SELECT total(detail ->> 'executions_deleted') FROM audit WHERE action LIKE 'prune%'"
+
+  -- Kills it at the moment; then `told` executions are gone, and the log says so.
+  local function prunes(laps, call, moment, told)
+    local scene = harness.new()
+    local body = script(([[
+      child.start(rt, "relay_race", "race", { left = %d, sum = 0 })
+      child.finish(rt, { "race" })
+      assert(rt:%s)
+    ]]):format(laps, call))
+    scene:survives(body, "kill " .. moment, { between = function()
+      assert.equal(("%d"):format(laps - 1 - told), scene:value(COUNT), moment)
+      assert.equal(("%d.0"):format(told), scene:value(TOLD), moment)
+    end })
+    assert.equal("0", scene:value(COUNT))
+    assert.equal(("%d.0"):format(laps - 1), scene:value(TOLD))
+  end
+
+  for _, call in ipairs { 'prune_executions("race", { keep_last = 1 })', "prune { keep_last = 1 }" } do
+    it("has an entry of the audit log for what is gone: " .. call, function()
+      for moment, told in pairs { ["before commit 1 FROM executions WHERE"] = 0,
+        ["after step 2 DELETE FROM executions"] = 0, ["after commit 1 DELETE FROM executions"] = 4 } do
+        prunes(5, call, moment, told)
+      end
+    end)
+  end
+
+  it("has one for each step that was done", function()
+    local scene = harness.new()
+    local body = script [[
+      local ids = {}
+      for i = 1, 6 do
+        ids[i] = "race-" .. i
+        child.start(rt, "laps", ids[i], 401)
+      end
+      child.finish(rt, ids)
+      assert(rt:prune { keep_last = 1 })
+    ]]
+    scene:survives(body, "kill after commit 1 DELETE FROM executions", { between = function()
+      assert.equal("1200", scene:value(COUNT))
+      assert.equal("1200.0", scene:value(TOLD))
+    end })
+    assert.equal("0", scene:value(COUNT))
+    assert.equal("2400.0", scene:value(TOLD))
+  end)
+end)
+
+
 describe("a process killed while it folds", function()
   after_each(harness.clean)
 

@@ -1,6 +1,6 @@
-// The owner's writes of the memory store: the batch, folding and pruning.
+// The owner's writes of the memory store: the batch and folding.
 //
-// Order within a batch: deletes, inserts, the updates' moves to a new execution, turns, the updates'
+// Order within a batch: deletes, prunes, inserts, the updates' moves to a new execution, turns, the updates'
 // other members, and then the rest. So a turn knows whether it belongs to the current execution, and a
 // wake time set by an update holds against that of a turn in the same batch.
 #include "store/memory/memory.h"
@@ -20,15 +20,14 @@ duro_code duro__memory_insert(duro_store *s, const duro_instance_row *row, duro_
   return code ? code : duro__table_put(&s->instances, &s->log, row, err);
 }
 
-// Removes the folded events of some executions of an instance and adds up how many they were.
+// Removes the folded events of some executions of an instance.
 static duro_code remove_history(duro_store *s, int64_t key, int64_t first_execution,
-                                int64_t last_execution, int64_t *events, duro_error **err) {
+                                int64_t last_execution, duro_error **err) {
   duro_turn_row probe = {.instance_key = key, .execution_id = first_execution};
   size_t at = duro__table_seek(&s->history, &probe);
   while (at < s->history.count) {
     const duro_turn_row *row = s->history.rows[at];
     if (row->instance_key != key || row->execution_id > last_execution) break;
-    *events += row->event_count;
     duro_code code = duro__table_remove(&s->history, &s->log, row, err);
     if (code) return code;
   }
@@ -53,17 +52,25 @@ static duro_code remove_owned(duro_store *s, table *t, size_t key_offset, int64_
 // The journal keeps the rows for the feed; without their instance they are never folded.
 static duro_code delete_instance(duro_store *s, int64_t key, duro_error **err) {
   const duro_instance_row *instance = memory_instance(s, key);
-  int64_t events = 0;
   if (!instance) return DURO_OK;
   duro_code code = duro__table_remove(&s->ids, &s->log, &(id_row){.id = instance->id}, err);
   if (!code) code = duro__table_remove(&s->instances, &s->log, instance, err);
-  if (!code) code = remove_history(s, key, 0, INT64_MAX, &events, err);
+  if (!code) code = remove_history(s, key, 0, INT64_MAX, err);
 #define OWNED(rows, type) remove_owned(s, &s->rows, offsetof(type, instance_key), key, err)
   if (!code) code = OWNED(executions, duro_execution_row);
   if (!code) code = OWNED(messages, duro_message_row);
   if (!code) code = OWNED(jobs, duro_job_row);
 #undef OWNED
   return code;
+}
+
+static duro_code prune(duro_store *s, const duro_prune_row *pruned, duro_error **err) {
+  int64_t key = pruned->instance_key, id = pruned->execution_id;
+  const duro_execution_row *past = duro__table_get(
+      &s->executions, &(duro_execution_row){.instance_key = key, .execution_id = id});
+  if (!past) return DURO_OK; // the current one has no such row
+  duro_code code = remove_history(s, key, id, id, err);
+  return code ? code : duro__table_remove(&s->executions, &s->log, past, err);
 }
 
 static duro_code move_on(duro_store *s, const duro_instance_update *u, duro_error **err) {
@@ -179,6 +186,7 @@ static duro_code apply(duro_store *s, const duro_batch *b, duro_error **err) {
 #define EACH(items, count, call)                                                                   \
   for (size_t i = 0; !code && i < b->count; i++) code = call
   EACH(deletes, delete_count, delete_instance(s, b->deletes[i], err));
+  EACH(prunes, prune_count, prune(s, &b->prunes[i], err));
   EACH(inserts, insert_count, duro__memory_insert(s, &b->inserts[i], err));
   EACH(updates, update_count, move_on(s, &b->updates[i], err));
   EACH(turns, turn_count, add_turn(s, &b->turns[i], err));
@@ -250,41 +258,5 @@ duro_code duro__memory_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t
   if (!code) code = fold_rows(s, max_rows, folded, err);
   if (!code) code = trim_feed(s, now_ms, err);
   if (code) *folded = 0;
-  return duro__memory_finish(s, code);
-}
-
-// --- Pruning ---
-
-static duro_code prune(duro_store *s, int64_t key, int64_t keep_last, int64_t completed_before_ms,
-                       int64_t *executions, int64_t *events, duro_error **err) {
-  duro_execution_row first = {.instance_key = key}, end = {.instance_key = key + 1};
-  size_t at = duro__table_seek(&s->executions, &first);
-  size_t past = duro__table_seek(&s->executions, &end) - at;
-  size_t kept = keep_last > 1 ? (size_t)(keep_last - 1) : 0; // the current one is no past one
-  for (size_t left = past > kept ? past - kept : 0; left > 0; left--) {
-    const duro_execution_row *row = s->executions.rows[at];
-    if (completed_before_ms && row->completed_at_ms >= completed_before_ms) {
-      at++;
-      continue;
-    }
-    int64_t id = row->execution_id;
-    duro_code code = remove_history(s, key, id, id, events, err);
-    if (!code) code = duro__table_remove(&s->executions, &s->log, row, err);
-    if (code) return code;
-    (*executions)++;
-  }
-  return DURO_OK;
-}
-
-duro_code duro__memory_prune(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                             int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                             duro_error **err) {
-  *executions = *events = 0;
-  duro__memory_lock(s);
-  duro_code code = duro__memory_check_epoch(s, epoch, err);
-  if (!code && !memory_instance(s, key)) {
-    code = duro_fail(err, DURO_NOT_FOUND, "there is no instance with the key %lld", (long long)key);
-  }
-  if (!code) code = prune(s, key, keep_last, completed_before_ms, executions, events, err);
   return duro__memory_finish(s, code);
 }

@@ -287,7 +287,6 @@ const duro_store_ops duro_store_memory = {
     .owner_figures = owner_figures,
     .audit = duro__memory_audit,
     .note = note,
-    .prune = duro__memory_prune,
 };
 
 const duro_store_ops duro_store_basic = {VERBS_EACH_STORE_NEEDS, .type = "basic"};

@@ -51,7 +51,6 @@ struct duro_store {
 // --- commit.c ---
 duro_verb_commit duro__memory_commit;
 duro_verb_fold duro__memory_fold;
-duro_verb_prune duro__memory_prune;
 // Inserts an instance and its id. Errors: already_exists. In a transaction.
 duro_code duro__memory_insert(duro_store *s, const duro_instance_row *row, duro_error **err);
 

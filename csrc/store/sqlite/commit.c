@@ -234,6 +234,7 @@ static duro_code write_answers(duro__sqlite_conn *c, const duro_batch *batch, du
 static duro_code write_rows(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
                             duro_error **err) {
   duro_code code = delete_instances(s, c, batch, err);
+  if (code == DURO_OK) code = duro__sqlite_prune_executions(s, c, batch, err);
   if (code == DURO_OK) code = insert_instances(s, c, batch, err);
   if (code == DURO_OK) code = append_turns(s, c, batch, err);
   if (code == DURO_OK) code = update_instances(s, c, batch, err);

@@ -275,7 +275,9 @@ duro_verb_changes duro__sqlite_changes;
 // *existed: whether there was one.
 duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int64_t key,
                                        bool *existed, int64_t *events, duro_error **err);
-duro_verb_prune duro__sqlite_prune;
+// Within a batch: its past executions that go.
+duro_code duro__sqlite_prune_executions(duro_store *s, duro__sqlite_conn *c,
+                                        const duro_batch *batch, duro_error **err);
 
 // --- chain.c ---
 // Within a transaction: the lease has this epoch (else `locked`), and s->chain is what the newest batch left.

@@ -40,83 +40,29 @@ duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int6
   return code;
 }
 
-typedef struct pruned {
-  int64_t *executions; // in the scratch arena
-  size_t count;
-  int64_t events;
-  int64_t folded_events; // of these, how many were in history
-} pruned;
-
-// Ids of executions count up from 1 and only the oldest are ever pruned, so the `keep_last` newest,
-// the current one among them, are those above `current - keep_last`.
-static duro_code choose(duro_store *s, duro__sqlite_conn *c, int64_t key, int64_t keep_last,
-                        int64_t completed_before_ms, pruned *chosen, duro_error **err) {
-  int64_t current;
-  duro_code code = duro__sqlite_current_execution(c, key, &current, err);
-  if (code != DURO_OK) return code;
-  statement st = use(c, Q_read_executions_to_prune);
-  put_int(&st, key);
-  put_int(&st, current - (keep_last > 1 ? keep_last : 1));
-  put_int(&st, completed_before_ms);
-  size_t capacity = 0;
-  bool row;
-  while ((code = duro__sqlite_step(&st, &row, err)) == DURO_OK && row) {
-    int64_t *items =
-        duro__sqlite_grow(&s->scratch, chosen->executions, chosen->count, &capacity, sizeof *items);
-    if (!items) {
-      finish(&st);
-      return duro_fail_oom(err);
-    }
-    chosen->executions = items;
-    items[chosen->count++] = take_int(&st);
-    chosen->events += take_int(&st);
+static duro_code prune_execution(duro_store *s, duro__sqlite_conn *c, const duro_prune_row *row,
+                                 duro_error **err) {
+  static const duro__sqlite_query queries[] = {Q_has_execution, Q_sum_execution_history,
+                                               Q_delete_execution_history, Q_delete_execution};
+  int64_t found[2] = {0}; // whether it is a past one; its events in history
+  for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+    bool is_past = true;
+    statement st = use(c, queries[i]);
+    put_int(&st, row->instance_key);
+    put_int(&st, row->execution_id);
+    duro_code code = i < 2 ? duro__sqlite_take_ints(&st, &found[i], 1, &is_past, err)
+                           : duro__sqlite_run(&st, err);
+    if (code != DURO_OK || !is_past) return code;
   }
-  return code;
+  s->chain.history_events -= found[1];
+  return DURO_OK;
 }
 
-static duro_code prune_execution(duro__sqlite_conn *c, int64_t key, int64_t execution_id,
-                                 int64_t *folded_events, duro_error **err) {
-  static const duro__sqlite_query queries[] = {Q_sum_execution_history, Q_delete_execution_history,
-                                               Q_delete_execution};
-  int64_t events;
-  statement st = use(c, queries[0]);
-  put_int(&st, key);
-  put_int(&st, execution_id);
-  duro_code code = duro__sqlite_take_ints(&st, &events, 1, NULL, err);
-  for (int i = 1; i < 3 && code == DURO_OK; i++) {
-    st = use(c, queries[i]);
-    put_int(&st, key);
-    put_int(&st, execution_id);
-    code = duro__sqlite_run(&st, err);
+duro_code duro__sqlite_prune_executions(duro_store *s, duro__sqlite_conn *c,
+                                        const duro_batch *batch, duro_error **err) {
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < batch->prune_count && code == DURO_OK; i++) {
+    code = prune_execution(s, c, &batch->prunes[i], err);
   }
-  if (code == DURO_OK) *folded_events += events;
-  return code;
-}
-
-static duro_code prune(duro_store *s, duro__sqlite_conn *c, int64_t epoch, int64_t key,
-                       int64_t keep_last, int64_t completed_before_ms, pruned *done,
-                       duro_error **err) {
-  duro_code code = duro__sqlite_check_epoch(s, c, epoch, err);
-  if (code == DURO_OK) code = choose(s, c, key, keep_last, completed_before_ms, done, err);
-  for (size_t i = 0; i < done->count && code == DURO_OK; i++) {
-    code = prune_execution(c, key, done->executions[i], &done->folded_events, err);
-  }
-  if (code != DURO_OK || done->count == 0) return code;
-  statement st = use(c, Q_subtract_history_events);
-  put_int(&st, done->folded_events);
-  return duro__sqlite_run(&st, err);
-}
-
-duro_code duro__sqlite_prune(duro_store *s, int64_t epoch, int64_t key, int64_t keep_last,
-                             int64_t completed_before_ms, int64_t *executions, int64_t *events,
-                             duro_error **err) {
-  pruned done = {0};
-  duro__sqlite_conn *c;
-  duro_code code = duro__sqlite_write_begin(s, "prune", &c, err);
-  if (code != DURO_OK) return code;
-  code = prune(s, c, epoch, key, keep_last, completed_before_ms, &done, err);
-  code = duro__sqlite_write_end(s, c, code, err);
-  *executions = code == DURO_OK ? (int64_t)done.count : 0;
-  *events = code == DURO_OK ? done.events : 0;
   return code;
 }

@@ -68,9 +68,7 @@
   X(insert_execution, WRITES)                                                                      \
   X(read_executions, READS)                                                                        \
   X(has_execution, READS)                                                                          \
-  X(read_executions_to_prune, WRITES)                                                              \
   X(read_current_execution, READS)                                                                 \
-  X(subtract_history_events, WRITES)                                                               \
   X(delete_execution, WRITES)                                                                      \
   X(delete_executions, WRITES)                                                                     \
   X(read_changes, READS)                                                                           \

@@ -281,16 +281,8 @@ FROM executions WHERE instance_key = ? ORDER BY execution_id
 -- name: has_execution
 SELECT 1 FROM executions WHERE instance_key = ? AND execution_id = ?
 
--- name: read_executions_to_prune
-SELECT execution_id, event_count FROM executions
-WHERE instance_key = ?1 AND execution_id <= ?2 AND (?3 = 0 OR completed_at_ms < ?3)
-ORDER BY execution_id
-
 -- name: read_current_execution
 SELECT execution_id FROM instances WHERE instance_key = ?
-
--- name: subtract_history_events
-UPDATE settled_marks SET history_event_count = history_event_count - ?
 
 -- name: delete_execution
 DELETE FROM executions WHERE instance_key = ? AND execution_id = ?

@@ -107,5 +107,4 @@ const duro_store_ops duro_store_sqlite = {
     .owner_figures = duro__sqlite_owner_figures,
     .audit = duro__sqlite_audit,
     .note = duro__sqlite_note,
-    .prune = duro__sqlite_prune,
 };

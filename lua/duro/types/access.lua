@@ -47,6 +47,8 @@ function Runtime:with_context(context) end
 ---@field error? duro.Error
 ---@field arguments? table those that are no payloads
 ---@field failed_instances? {instance_id: string, error: duro.Error}[] of a bulk call
+---@field executions_deleted? integer by this step of prune or prune_executions, which have an entry for each
+---@field events_deleted? integer
 
 ---The newest first; `next_before` (and truncated=true) when there are older ones. The log is in the file, an
 ---entry in the transaction of its change, and keeps its newest 64 MiB. Errors: invalid_argument,
@@ -68,7 +70,6 @@ function Runtime:audit(options) end
 ---@field task_queues boolean
 ---@field worker_threads boolean
 ---@field audit boolean
----@field prune boolean
 ---@field counters boolean kept by the store; else they are counted from lists
 ---@field indexed_counts boolean
 ---@field checkpoint boolean

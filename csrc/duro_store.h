@@ -100,7 +100,7 @@ typedef struct duro_filter {
   const duro_attribute_match *attributes;
   size_t attribute_count;
   duro_str error_contains;
-  duro_str waiting_on; // "activity" "timer" "event" "sub_orchestration" or "event:NAME"
+  duro_str waiting_on; // "activity" "timer" "event" "sub_orchestration" "condition" or "event:NAME"
   const duro_str *ids; // only these
   size_t id_count;
 } duro_filter;

@@ -51,6 +51,30 @@ describe("a list of instances", function()
     assert.equal("", ids_of(rt:list_instances { waiting_on = "event:paid" }))
   end)
 
+  it("finds an instance that waits for a condition alone", function()
+    rt:orchestration("holds", function(ctx, how)
+      local come = false
+      if how == "block" then ctx:spawn(function() come = ctx:wait_event("come") end) end
+      ctx:wait_until(function() return come end, how == "timeout" and { timeout = "1d" } or nil)
+    end)
+    start("holds", "alone", { id = "alone" })
+    start("holds", "block", { id = "block" })
+    start("holds", "timeout", { id = "timeout" })
+    local function found(what) return ids_of(rt:list_instances { waiting_on = what }) end
+    assert.equal("alone", found "condition")
+    assert.same({ "condition" }, rt:list_instances({ id_prefix = "al" })[1].waiting_on)
+    assert.same({ "condition" }, rt:details("alone").summary.waiting_on)
+    assert.equal("block", found "event:come")
+    assert.equal("timeout", found "timer")
+    assert(rt:suspend("alone"))
+    assert.equal("", found "condition") -- nothing it waits for would move it
+    assert(rt:resume("alone"))
+    assert(rt:run_until_idle(10))
+    assert.equal("alone", found "condition")
+    assert(rt:terminate("alone"))
+    assert.equal("", found "condition")
+  end)
+
   it("finds children by their parent, and roots", function()
     start("parent", nil, { id = "mother" })
     start("quick", nil, { id = "alone" })

@@ -141,14 +141,15 @@ static bool read_attributes(filter_reader *f, duro_str value) {
 
 static bool read_waiting_on(filter_reader *f, duro_str text) {
   static const duro_str words[] = {DURO_STR("activity"), DURO_STR("timer"), DURO_STR("event"),
-                                   DURO_STR("sub_orchestration")};
+                                   DURO_STR("sub_orchestration"), DURO_STR("condition")};
   f->out->waiting_on = text;
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
     if (duro_str_equal(text, words[i])) return true;
   }
   duro_str prefix = DURO_STR("event:");
   if (duro_str_starts_with(text, prefix) && text.n > prefix.n) return true;
-  return refuse(f, "waiting_on", "must be activity, timer, event, sub_orchestration or event:NAME");
+  return refuse(f, "waiting_on",
+                "must be activity, timer, event, sub_orchestration, condition or event:NAME");
 }
 
 static bool read_string(filter_reader *f, const char *key, duro_str value, duro_str *out) {

@@ -82,6 +82,16 @@ void duro__row_update(duro_runtime *rt, duro__batch *b, duro__instance *i, unsig
     u->row.attributes = duro__row_keep(b, duro__exec_attributes(i->exec));
 }
 
+// Code that has not ended and has no task open waits for a condition of its own (ctx:wait_until).
+static duro_str waiting_on(duro_runtime *rt, duro__batch *b, const duro__instance *i,
+                           duro_status status) {
+  duro_buf_clear(&rt->scratch);
+  duro__exec_waiting_on(i->exec, &rt->scratch);
+  bool nothing = duro_str_equal(duro_buf_str(&rt->scratch), DURO_STR("[]"));
+  if (nothing && status == DURO_STATUS_RUNNING) return DURO_STR("[\"condition\"]");
+  return duro__row_keep(b, duro_buf_str(&rt->scratch));
+}
+
 void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
                        const duro__turn_result *result, uint64_t started_ns) {
   duro_turn_row *row = duro__vec_push(&b->turns);
@@ -101,13 +111,7 @@ void duro__row_journal(duro_runtime *rt, duro__batch *b, duro__instance *i,
   row->events = duro__row_keep(b, result->events);
   bool over = duro_status_final(result->status);
   row->wake_at_ms = over ? DURO_NEVER : duro__exec_wake_at_ms(i->exec);
-  if (over) {
-    row->waiting_on = DURO_STR("[]");
-    return;
-  }
-  duro_buf_clear(&rt->scratch);
-  duro__exec_waiting_on(i->exec, &rt->scratch);
-  row->waiting_on = duro__row_keep(b, duro_buf_str(&rt->scratch));
+  row->waiting_on = over ? DURO_STR("[]") : waiting_on(rt, b, i, result->status);
 }
 
 // {"change":what,"error"?,"id"?,"name"?}, as the only element of an array (feed.h).

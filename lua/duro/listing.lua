@@ -27,7 +27,8 @@ local FILTER_ROWS = {
   { "parent_instance", "id", doc = "children of this instance" },
   { "attributes", "attributes", doc = "all of these" },
   { "error_contains", "string", doc = "a part of the error's text" },
-  { "waiting_on", "string", doc = '"activity", "timer", "event", "sub_orchestration" or "event:NAME"' },
+  { "waiting_on", "string",
+    doc = '"activity", "timer", "event", "event:NAME", "sub_orchestration" or "condition" (of ctx:wait_until)' },
 }
 local LIMIT = { "limit", "integer", min = 1, usual = "the cap", doc = "the cap: management.max_list_instances" }
 

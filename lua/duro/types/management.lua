@@ -20,7 +20,7 @@ local Runtime = {}
 ---@field parent_instance? string
 ---@field attributes? table<string, string|number|boolean>
 ---@field error_contains? string
----@field waiting_on? string "activity", "timer", "event", "sub_orchestration" or "event:NAME"
+---@field waiting_on? string "activity", "timer", "event", "sub_orchestration", "event:NAME", or "condition" (ctx:wait_until, and nothing else)
 ---@field limit? integer default and cap: management.max_list_instances
 
 ---@class duro.Summary

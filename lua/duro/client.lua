@@ -25,7 +25,7 @@ local START_ROWS = {
   { "start_at", "time", doc = "start at that time" },
   { "attributes", "attributes", doc = "flat table of strings, numbers and booleans; searchable" },
   { "timeout", "duration", min = 1, doc = "of the whole instance: then it is failed with code timeout" },
-  { "on_conflict", "string", default = "fail", one_of = { "fail", "existing", "replace_finished" },
+  { "on_conflict", "string", usual = "fail", one_of = { "fail", "existing", "replace_finished" },
     doc = "when the id exists" },
   { "event", "table", doc = "{name=, data=}: raised too, in the same transaction" },
 }

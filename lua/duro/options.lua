@@ -328,10 +328,11 @@ end
 --- as=, doc=, usual=}. `as` is the key that the core knows it by; `usual` is the default in words, when it is not
 --- set here. Gives the spec, for `check`.
 function options.spec(name, rows)
-  local spec = { name = name, rows = rows, keys = keys_of(rows), by_key = {} }
+  local spec = { name = name, rows = rows, keys = keys_of(rows), by_key = {}, never_left_out = {} }
   for _, row in ipairs(rows) do
     prepare(row)
     spec.by_key[row[1]] = row
+    if row.required or row.default ~= nil then spec.never_left_out[#spec.never_left_out + 1] = row end
   end
   options.specs[name] = spec
   options.order[#options.order + 1] = name
@@ -352,7 +353,7 @@ function options.check(spec, given, values)
     end
   end
   values = values or {}
-  for _, row in ipairs(spec.rows) do
+  for _, row in ipairs(next(given) == nil and spec.never_left_out or spec.rows) do
     local value = given[row[1]]
     if value ~= nil then
       local converted, err = options.checked(row, value, row.what)

@@ -155,9 +155,9 @@ static bool file_changed(duro_runtime *rt) {
 }
 
 static bool poll_is_due(duro_runtime *rt, const struct duro__served *s) {
-  uint64_t now_ns = duro_clock_monotonic_ns();
-  if (!s->more && now_ns - rt->last_poll_ns < (uint64_t)s->poll_ms * 1000000) return false;
-  rt->last_poll_ns = now_ns;
+  uint64_t gone_ns = rt->tick_ns - rt->last_poll_ns;
+  if (!s->more && gone_ns < (uint64_t)s->poll_ms * 1000000) return false;
+  rt->last_poll_ns = rt->tick_ns;
   return true;
 }
 

@@ -219,8 +219,9 @@ static struct duro__figures_state *state(duro_runtime *rt) {
   return rt->figures;
 }
 
-static bool is_time(const struct duro__figures_state *s, uint64_t every_ns) {
-  return !s->told_ns || duro_clock_monotonic_ns() - s->told_ns >= every_ns;
+static bool is_time(const duro_runtime *rt, const struct duro__figures_state *s,
+                    uint64_t every_ns) {
+  return !s->told_ns || rt->tick_ns - s->told_ns >= every_ns;
 }
 
 // The instant of the start moves by a millisecond with the two clocks, and what waits for how long is
@@ -245,13 +246,13 @@ static void tell(duro_runtime *rt, struct duro__figures_state *s, duro_buf *b) {
   duro_buf_add_char(b, '}');
   if (inner.oom) b->oom = true;
   if (!b->oom) duro__watchdog_figures(rt, duro_buf_str(&inner));
-  s->told_ns = duro_clock_monotonic_ns();
+  s->told_ns = rt->tick_ns;
   duro_buf_free(&inner);
 }
 
 void duro__figures_to_batch(duro_runtime *rt, duro__batch *b) {
   struct duro__figures_state *s = has_to_tell(rt) ? state(rt) : NULL;
-  if (!s || !is_time(s, EVERY_NS)) return;
+  if (!s || !is_time(rt, s, EVERY_NS)) return;
   duro_buf text = {0};
   tell(rt, s, &text);
   if (!text.oom) b->rows.owner_figures = duro_arena_dup(&b->arena, duro_buf_str(&text));
@@ -291,20 +292,20 @@ static void note(duro_runtime *rt, struct duro__figures_state *s) {
 
 void duro__figures_turn(duro_runtime *rt) {
   struct duro__figures_state *s = has_to_tell(rt) ? state(rt) : NULL;
-  if (!s || s->noting || rt->lost || rt->closing || !is_time(s, EVERY_NS)) return;
+  if (!s || s->noting || rt->lost || rt->closing || !is_time(rt, s, EVERY_NS)) return;
   if (rt->open || rt->in_flight) return; // a batch takes them along
   if (!duro__store_has(rt->store, DURO__VERB_note)) return;
   duro__figures now;
   numbers_now(rt, &now);
-  if (!same(&now, &s->told) || is_time(s, SIGN_NS)) note(rt, s);
+  if (!same(&now, &s->told) || is_time(rt, s, SIGN_NS)) note(rt, s);
 }
 
 int64_t duro__figures_wait_ms(const duro_runtime *rt) {
   const struct duro__figures_state *s = rt->figures;
   if (!s || s->noting || !has_to_tell(rt)) return DURO_NEVER;
-  uint64_t now_ns = duro_clock_monotonic_ns(), at_ns = s->told_ns + EVERY_NS;
-  if (at_ns <= now_ns) return DURO_NEVER; // looked at in each step
-  return (int64_t)((at_ns - now_ns) / 1000000) + 1;
+  uint64_t at_ns = s->told_ns + EVERY_NS;
+  if (at_ns <= rt->tick_ns) return DURO_NEVER; // looked at in each step
+  return (int64_t)((at_ns - rt->tick_ns) / 1000000) + 1;
 }
 
 void duro__figures_free(duro_runtime *rt) {

@@ -355,7 +355,7 @@ struct duro_runtime {
   duro_buf scratch;               // within one function only
   uint64_t started_ns, worked_ns; // when it was opened; when the loop last began to work
   bool may_block;                 // the host waits: for a commit as well as for anything else
-  uint64_t tick_ns; // the clock as it was last read: at each end of a turn or job, or later
+  uint64_t tick_ns; // the clock as last read: in each pass, at each end of a turn or job
   struct duro__figures_state *figures; // what of it others were told (figures.c)
   duro_store_stats last_stats;         // as the store last told (report.c)
   struct {

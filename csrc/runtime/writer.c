@@ -254,7 +254,7 @@ static void fold_start(duro_runtime *rt);
 
 static void fold_done(duro_runtime *rt, duro__command *c) {
   rt->folding = false;
-  rt->last_fold_ns = duro_clock_monotonic_ns();
+  rt->last_fold_ns = rt->tick_ns;
   bool failed = c->code != DURO_OK;
   if (failed)
     duro__log(rt, "error", "folding: %s", c->error ? c->error->message : "failed");
@@ -302,7 +302,7 @@ void duro__fold_turn(duro_runtime *rt) {
   if (everything_folded(rt) && !feed_is_old(rt)) return;
   int64_t rows = rt->committed_seq - rt->folded_seq;
   bool many = rows >= FOLD_ROWS || (rows >= FOLD_ROWS_FOR_ROOM && duro__evict_waits(rt));
-  if (many || duro_clock_monotonic_ns() - rt->last_fold_ns >= FOLD_EVERY_NS) fold_start(rt);
+  if (many || rt->tick_ns - rt->last_fold_ns >= FOLD_EVERY_NS) fold_start(rt);
 }
 
 static void after_fold(duro_runtime *rt, duro_request *r, void (*then)(duro_request *r, void *user),

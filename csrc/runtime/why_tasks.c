@@ -134,16 +134,12 @@ static rank say_queued(const looker *l, const duro__open *o, duro_buf *b, duro_b
   return RANK_ACTIVITY;
 }
 
-static const duro_job *job_of(const looker *l, int64_t task) {
-  const duro_job *job = l->instance ? l->instance->jobs : NULL;
-  while (job && (job->task != task || job->execution_id != l->instance->execution_id)) {
-    job = job->sibling;
-  }
-  return job;
+static const duro_job *job_of(const looker *l, const duro__open *o) {
+  return l->instance && !o->queue.p ? o->runtime : NULL;
 }
 
 static rank say_running(const looker *l, const duro__open *o, duro_buf *b, duro_buf *advice) {
-  const duro_job *job = job_of(l, o->id);
+  const duro_job *job = job_of(l, o);
   if (o->begins || (job && job->state == DURO__JOB_READY && !job->taken)) {
     duro_buf_printf(b, "activity '%.*s' is ready, but %d run already", DURO_FMT(o->name),
                     (int)l->rt->jobs_out);
@@ -167,7 +163,7 @@ static rank say_activity(const looker *l, const duro__open *o, duro_buf *b, duro
     return RANK_ACTIVITY;
   }
   if (is_queued_elsewhere(o)) return say_queued(l, o, b, advice);
-  if (l->lives && !o->begins && !duro__find_activity(l->rt, o->name) && !job_of(l, o->id))
+  if (l->lives && !o->begins && !duro__find_activity(l->rt, o->name) && !job_of(l, o))
     return say_unregistered(o, b, advice);
   return say_running(l, o, b, advice);
 }

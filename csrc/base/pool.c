@@ -1,19 +1,14 @@
 // Each block has a small head that names its size class while it is out, and the next one while it is
-// kept. Under the address sanitizer nothing is kept, so that it sees every use after the end.
+// kept. Where nothing is kept a block is exactly as large as was asked, so that the address sanitizer sees
+// its end, too.
 #include "base/pool.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 
-#define CLASS_BYTES 64
-#define KEEP_BLOCKS 4096 // of one class
+#define CLASS_BYTES 32
+#define KEEP_BYTES  (4 << 20) // of one class: what a large batch ends serves the next one
 #define NOT_KEPT    DURO_POOL_CLASSES
-
-#ifdef __SANITIZE_ADDRESS__
-#define KEEPS 0
-#else
-#define KEEPS 1
-#endif
 
 typedef struct duro_pool_block {
   union {
@@ -25,7 +20,7 @@ typedef struct duro_pool_block {
 
 void *duro_pool_take(duro_pool *pool, size_t size) {
   size_t class = size ? (size - 1) / CLASS_BYTES : 0;
-  if (!pool || class > DURO_POOL_CLASSES) class = NOT_KEPT;
+  if (!pool || !DURO_POOL_KEEPS || class > DURO_POOL_CLASSES) class = NOT_KEPT;
   block *b = class < DURO_POOL_CLASSES ? pool->free[class] : NULL;
   if (b) {
     pool->free[class] = b->head.next;
@@ -44,7 +39,7 @@ void duro_pool_give(duro_pool *pool, void *kept) {
   if (!kept) return;
   block *b = (block *)kept - 1;
   size_t class = b->head.class;
-  if (!KEEPS || class == NOT_KEPT || pool->count[class] >= KEEP_BLOCKS) {
+  if (class == NOT_KEPT || pool->count[class] >= KEEP_BYTES / ((class + 1) * CLASS_BYTES)) {
     free(b);
     return;
   }

@@ -7,7 +7,14 @@
 
 #include <stddef.h>
 
-#define DURO_POOL_CLASSES 16 // sizes up to 1 KiB, by 64; larger blocks are not kept
+#define DURO_POOL_CLASSES 32 // sizes up to 1 KiB, by 32; larger blocks are not kept
+
+// Whether anything is kept: not under the address sanitizer, which is to see every use after the end.
+#ifdef __SANITIZE_ADDRESS__
+#define DURO_POOL_KEEPS 0
+#else
+#define DURO_POOL_KEEPS 1
+#endif
 
 typedef struct duro_pool {
   struct duro_pool_block *free[DURO_POOL_CLASSES];

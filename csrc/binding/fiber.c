@@ -9,7 +9,7 @@
 duro__fiber *duro__fiber_new(lua_State *L, duro__program *p) {
   lua_State *co = lua_newthread(L);
   int ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  duro__fiber *f = (duro__fiber *)calloc(1, sizeof *f);
+  duro__fiber *f = p->fiber_count ? (duro__fiber *)calloc(1, sizeof *f) : &p->main;
   if (!f) {
     luaL_unref(L, LUA_REGISTRYINDEX, ref);
     luaL_error(L, "memory is out");
@@ -81,7 +81,7 @@ void duro__fiber_free(lua_State *L, duro__fiber *f) {
   duro__lua_close_thread(f->co, L);
   p->running = outer;
   luaL_unref(L, LUA_REGISTRYINDEX, f->ref);
-  free(f);
+  if (f != &p->main) free(f);
 }
 
 void duro__fiber_check_yield(lua_State *L, duro__program *p, const char *what) {

@@ -269,9 +269,7 @@ static void drop(duro__program *p) {
     t->program = NULL;
     if (t->state == DURO__OPEN) t->state = DURO__CANCELLED;
   }
-  free(p->slots);
-  p->slots = NULL;
-  p->slot_count = p->slot_cap = p->slot_live = 0;
+  duro__slots_free(p);
   p->start = NULL;
   duro_error_free(p->broken_error);
   p->broken_error = NULL;

@@ -91,6 +91,8 @@ typedef struct duro__slot {
   duro__fiber *fiber;
 } duro__slot;
 
+#define DURO__FIRST_SLOTS 2
+
 struct duro__program {
   duro__host *host;
   duro__rt *rt;
@@ -116,6 +118,9 @@ struct duro__program {
   uint64_t order;
   int64_t now_ms;
   duro_str cancel_error; // during the step of a cancellation
+  // What nearly every program needs, and most need no more of.
+  duro__fiber main;
+  duro__slot first_slots[DURO__FIRST_SLOTS];
 };
 
 // --- program.c ---
@@ -154,6 +159,7 @@ void duro__fiber_functions(lua_State *L, duro__host *h);
 
 // --- slot.c ---
 void duro__slot_reserve(lua_State *L, duro__program *p); // so that adding one cannot fail
+void duro__slots_free(duro__program *p);
 void duro__slot_add(duro__program *p, int64_t id, duro__task *task, duro__fiber *fiber);
 duro__slot *duro__slot_find(duro__program *p, int64_t id);
 void duro__slot_remove(duro__program *p, duro__slot *slot);

@@ -13,20 +13,37 @@ static void close_gaps(duro__program *p) {
   p->slot_count = p->slot_live = kept;
 }
 
+void duro__slots_free(duro__program *p) {
+  if (p->slots != p->first_slots) free(p->slots);
+  p->slots = NULL;
+  p->slot_count = p->slot_cap = p->slot_live = 0;
+}
+
+static bool grow(duro__program *p) {
+  size_t cap = p->slot_cap ? p->slot_cap * 2 : DURO__FIRST_SLOTS;
+  if (!p->slots) {
+    p->slots = p->first_slots;
+  } else if (p->slots == p->first_slots) {
+    duro__slot *slots = (duro__slot *)malloc(cap * sizeof *slots);
+    if (!slots) return false;
+    memcpy(slots, p->first_slots, sizeof p->first_slots);
+    p->slots = slots;
+  } else {
+    duro__slot *slots = (duro__slot *)realloc(p->slots, cap * sizeof *slots);
+    if (!slots) return false;
+    p->slots = slots;
+  }
+  p->slot_cap = cap;
+  return true;
+}
+
 void duro__slot_reserve(lua_State *L, duro__program *p) {
   if (p->slot_count < p->slot_cap) return;
   if (p->slot_live <= p->slot_count / 2 && p->slot_count) {
     close_gaps(p);
     return;
   }
-  size_t cap = p->slot_cap ? p->slot_cap * 2 : 4;
-  duro__slot *slots = (duro__slot *)realloc(p->slots, cap * sizeof *slots);
-  if (!slots) {
-    luaL_error(L, "memory is out");
-    return;
-  }
-  p->slots = slots;
-  p->slot_cap = cap;
+  if (!grow(p)) luaL_error(L, "memory is out");
 }
 
 void duro__slot_add(duro__program *p, int64_t id, duro__task *task, duro__fiber *fiber) {

@@ -45,7 +45,7 @@ static void sift_down(duro__exec *x, size_t at, duro__entry *e) {
 bool duro__due_reserve(duro__exec *x) {
   if (x->due_wanted < x->due_capacity) return true;
   size_t capacity = x->due_capacity ? x->due_capacity * 2 : FIRST_PLACES;
-  duro__entry **due = realloc(x->due, capacity * sizeof *due);
+  duro__entry **due = duro__larger(x, x->due, x->due_count * sizeof *due, capacity * sizeof *due);
   if (!due) return false;
   x->due = due;
   x->due_capacity = capacity;

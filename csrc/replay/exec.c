@@ -37,16 +37,14 @@ static void free_kept(const duro__kept *kept) {
 
 duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id,
                            int64_t execution_id) {
-  duro__exec *x = calloc(1, sizeof *x);
-  char *text = duro_str_dup(instance_id.p ? instance_id : DURO_STR(""));
-  if (!x || !text) {
-    free(x);
-    free(text);
-    return NULL;
-  }
+  duro_pool *blocks = config->stock ? config->stock->blocks : NULL;
+  duro__exec *x = duro_pool_take(blocks, sizeof *x + instance_id.n + 1);
+  if (!x) return NULL;
+  memset(x, 0, sizeof *x);
+  if (instance_id.n) memcpy(x->instance_text, instance_id.p, instance_id.n);
+  x->instance_text[instance_id.n] = 0;
   x->config = *config;
-  x->instance_text = text;
-  x->start.instance_id = (duro_str){text, instance_id.n};
+  x->start.instance_id = (duro_str){x->instance_text, instance_id.n};
   x->start.execution_id = execution_id;
   x->status = DURO_STATUS_PENDING;
   x->kept = &nothing_kept;
@@ -67,17 +65,15 @@ static void free_state(duro__exec *x) {
   duro__mail_clear(x);
   free_kept(x->kept);
   free((char *)x->cancel_reason.p);
-  free(x->start_text);
-  free(x->open.slots);
-  free(x->open.spare);
-  free(x->due);
+  duro_pool_give(duro__blocks(x), x->start_text);
+  duro_pool_give(duro__blocks(x), x->open.slots);
+  duro_pool_give(duro__blocks(x), x->due);
   free(x->queue.items);
 }
 
 void duro__reset(duro__exec *x) {
   duro__exec fresh = {
       .config = x->config,
-      .instance_text = x->instance_text,
       .start = {.instance_id = x->start.instance_id, .execution_id = x->start.execution_id},
       .status = DURO_STATUS_PENDING,
       .kept = &nothing_kept,
@@ -89,9 +85,7 @@ void duro__reset(duro__exec *x) {
 }
 
 void duro__exec_trim(duro__exec *x) {
-  duro__turn_free(x);
-  free(x->open.spare);
-  x->open.spare = NULL;
+  duro__exec_turn_leave(x);
   if (x->queue.count) return;
   free(x->queue.items);
   x->queue = (duro__queue){0};
@@ -100,9 +94,8 @@ void duro__exec_trim(duro__exec *x) {
 void duro__exec_free(duro__exec *x) {
   if (!x) return;
   free_state(x);
-  duro__turn_free(x);
-  free(x->instance_text);
-  free(x);
+  duro__exec_turn_leave(x);
+  duro_pool_give(duro__blocks(x), x);
 }
 
 duro_code duro__break(duro__exec *x, duro_code code) {
@@ -121,6 +114,14 @@ bool duro__own(duro_str *owned, duro_str text) {
   free((char *)owned->p);
   *owned = (duro_str){copy, copy ? text.n : 0};
   return true;
+}
+
+void *duro__larger(duro__exec *x, void *array, size_t bytes, size_t larger_bytes) {
+  void *larger = duro_pool_take(duro__blocks(x), larger_bytes);
+  if (!larger) return NULL;
+  if (bytes) memcpy(larger, array, bytes);
+  duro_pool_give(duro__blocks(x), array);
+  return larger;
 }
 
 void duro__mismatch_free(duro__mismatch *m) {
@@ -244,7 +245,7 @@ size_t duro__exec_memory_bytes(const duro__exec *x) {
              x->turn->effect_capacity * sizeof(duro__effect);
   }
   bytes += x->open.capacity * sizeof(duro__open_slot) + x->due_capacity * sizeof(duro__entry *);
-  bytes += x->open.bytes + (x->open.spare ? x->open.spare->size : 0);
+  bytes += x->open.bytes;
   bytes += x->queue.capacity * sizeof(duro__told);
   bytes += x->mailbox.mail_bytes + x->mailbox.mail_count * sizeof(duro__mail);
   bytes += (x->mailbox.holding.count + x->mailbox.waiting.count) * sizeof(duro__box);

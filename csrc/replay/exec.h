@@ -12,11 +12,20 @@
 #define DURO_REPLAY_EXEC_H
 
 #include "base/map.h"
+#include "base/pool.h"
 #include "model/batch.h"
 #include "model/limits.h"
 #include "replay/program.h"
 
 typedef struct duro__exec duro__exec;
+
+// What the execs of one thread share, so that one that comes or goes costs no walk through the allocator,
+// and one that idles holds nothing that only a turn needs.
+typedef struct duro__exec_stock {
+  duro_pool *blocks;
+  struct duro__live_turn *turn; // of whichever exec has its turn next; NULL: one has it now
+} duro__exec_stock;
+void duro__exec_stock_free(duro__exec_stock *stock); // not its `blocks`
 
 typedef struct duro__exec_config {
   const duro_program_ops *program; // NULL: state only (scan); nothing runs
@@ -25,6 +34,7 @@ typedef struct duro__exec_config {
   bool strict; // another canonical input is a mismatch too, not only logged
   void (*log)(void *user, const char *level, const char *message); // may be NULL
   void *log_user;
+  duro__exec_stock *stock; // outlives the exec; NULL: none
 } duro__exec_config;
 
 // --- Open tasks ---
@@ -96,8 +106,9 @@ typedef struct duro__mismatch {
 typedef struct duro__turn_result {
   int64_t first_event_id;
   int64_t event_count;
-  uint64_t kinds;  // of its events: bit 1 << duro_event_kind
-  duro_str events; // JSON array "[...]" in the exec's buffer, valid until the next turn begins
+  uint64_t kinds; // of its events: bit 1 << duro_event_kind
+  duro_str
+      events; // JSON array "[...]", valid until the exec leaves its turn or the next one begins
   const duro__effect *effects;
   size_t effect_count;
   duro_status status; // RUNNING, SUSPENDED, a final one, or CONTINUED_AS_NEW
@@ -113,8 +124,10 @@ typedef struct duro__turn_result {
 duro__exec *duro__exec_new(const duro__exec_config *config, duro_str instance_id,
                            int64_t execution_id);
 void duro__exec_free(duro__exec *x); // ends the program
-// Gives back what only a running turn needs (about 1 KB), for an exec that will idle. The last turn's
-// result ends with it.
+// Leaves the turn that was ended: its result is no longer valid, and what held it serves the next turn of
+// any exec of the stock.
+void duro__exec_turn_leave(duro__exec *x);
+// The same, and gives back what only an exec that runs needs, for one that will idle.
 void duro__exec_trim(duro__exec *x);
 
 // Rebuilds the state from history by running the program against it. DURO_OK: the program stands where

@@ -47,7 +47,6 @@ typedef struct duro__open_set {
   duro__open_slot *slots;
   size_t begin, end, capacity; // slots[begin] is never empty
   size_t count, bytes;
-  duro__entry *spare; // one freed block, for the next task of a sequence
 } duro__open_set;
 
 // A received event that nobody has looked at: in a box, or held by a bound wait.
@@ -141,7 +140,7 @@ typedef struct duro__replay {
   duro__mismatch mismatch; // where code and history parted
 } duro__replay;
 
-// The turn that runs or ran last, from its begin until the exec is trimmed.
+// The turn that runs or ran last, from its begin until the exec leaves it.
 typedef struct duro__live_turn {
   int64_t first_id, event_count;
   uint64_t kinds;   // of its events: bit 1 << duro_event_kind
@@ -159,7 +158,7 @@ typedef struct duro__live_turn {
 struct duro__exec {
   duro__exec_config config;
   duro_program_start start; // slices into `start_text` and `instance_text`
-  char *instance_text, *start_text;
+  char *start_text;
   int64_t parent_event_id, deadline_ms;
   void *program;
   int64_t last_id, now_ms;
@@ -177,7 +176,7 @@ struct duro__exec {
   bool side_effect_open; // the code runs a side effect's function
 
   duro__replay *replay;  // NULL = live
-  duro__live_turn *turn; // NULL = none yet, or trimmed
+  duro__live_turn *turn; // NULL = none yet, or left
   uint32_t turn_number;
 
   // The state that events make.
@@ -190,8 +189,12 @@ struct duro__exec {
   duro__queue queue;
   const duro__kept *kept; // change it by duro__kept_change
   duro_str cancel_reason; // owned
+  char instance_text[];
 };
 
+static inline duro_pool *duro__blocks(const duro__exec *x) {
+  return x->config.stock ? x->config.stock->blocks : NULL;
+}
 static inline duro__exec *duro__exec_of(const duro_turn *t) { return (duro__exec *)(uintptr_t)t; }
 static inline duro_turn *duro__turn_of(duro__exec *x) { return (duro_turn *)x; }
 static inline int64_t duro__add_ms(int64_t at_ms, int64_t more_ms) {
@@ -213,6 +216,9 @@ void duro__reset(duro__exec *x);              // as new, without a program
 duro__kept *duro__kept_change(duro__exec *x); // NULL when memory is out
 // Replaces an owned text. False when memory is out.
 bool duro__own(duro_str *owned, duro_str text);
+// An array from the exec's blocks in place of a smaller one, whose `bytes` it begins with. NULL when memory
+// is out: then the smaller one stays.
+void *duro__larger(duro__exec *x, void *array, size_t bytes, size_t larger_bytes);
 
 // --- note.c: the fold ---
 duro_code duro__note(duro__exec *x, const duro_event *e, duro_error **err);
@@ -308,7 +314,6 @@ duro_str duro__cancel_error(duro__exec *x, duro_buf *b); // the JSON error of a 
 
 // --- turn.c: what a live turn leaves ---
 bool duro__turn_need(duro__exec *x); // makes x->turn; false when memory is out
-void duro__turn_free(duro__exec *x);
 duro_code duro__record(duro__exec *x, duro_event *e, duro_error **err);
 duro_str duro__keep(duro__exec *x, duro_str text); // in the turn's arena
 // Effects; nothing while replaying. They answer DURO_OUT_OF_MEMORY, or DURO_OK.

@@ -40,7 +40,8 @@ static void seed(duro__exec *x) {
 
 static duro_code note_started(duro__exec *x, const duro_event *e, duro_error **err) {
   duro_program_start *s = &x->start;
-  char *text = malloc(e->name.n + e->version.n + e->parent.n + e->run_id.n + e->input.n + 5);
+  size_t size = e->name.n + e->version.n + e->parent.n + e->run_id.n + e->input.n + 5;
+  char *text = duro_pool_take(duro__blocks(x), size);
   if (!text) return duro__break_oom(x, err);
   x->start_text = text;
   s->name = duro__put_text(&text, e->name);

@@ -10,8 +10,7 @@
 
 #include "base/json.h"
 
-#define FIRST_SLOTS     2
-#define SPARE_MAX_BYTES 1024 // a larger block is not kept for the next task
+#define FIRST_SLOTS 4
 
 // --- The array ---
 
@@ -25,14 +24,16 @@ static void pack(duro__open_set *s) {
   s->end = to;
 }
 
-static bool make_room(duro__open_set *s) {
+static bool make_room(duro__exec *x) {
+  duro__open_set *s = &x->open;
   if (s->end < s->capacity) return true;
   if (s->end && s->count <= s->end / 2) {
     pack(s);
     return true;
   }
   size_t capacity = s->capacity ? s->capacity * 2 : FIRST_SLOTS;
-  duro__open_slot *slots = realloc(s->slots, capacity * sizeof *slots);
+  duro__open_slot *slots =
+      duro__larger(x, s->slots, s->end * sizeof *slots, capacity * sizeof *slots);
   if (!slots) return false;
   s->slots = slots;
   s->capacity = capacity;
@@ -77,18 +78,12 @@ static void close_slot(duro__open_set *s, int64_t id) {
 
 // --- Entries ---
 
-static duro__entry *take_block(duro__open_set *s, size_t size) {
-  duro__entry *e = s->spare;
-  if (e && e->size >= size) {
-    s->spare = NULL;
-    size = e->size;
-  } else {
-    e = malloc(size);
-  }
+static duro__entry *take_block(duro__exec *x, size_t size) {
+  duro__entry *e = duro_pool_take(duro__blocks(x), size);
   if (!e) return NULL;
   memset(e, 0, sizeof *e);
   e->size = size;
-  s->bytes += size;
+  x->open.bytes += size;
   return e;
 }
 
@@ -97,14 +92,10 @@ static void free_owned(duro__entry *e) {
   free((char *)e->open.heartbeat.p);
 }
 
-static void give_block(duro__open_set *s, duro__entry *e) {
+static void give_block(duro__exec *x, duro__entry *e) {
   free_owned(e);
-  s->bytes -= e->size;
-  if (!s->spare && e->size <= SPARE_MAX_BYTES) {
-    s->spare = e;
-  } else {
-    free(e);
-  }
+  x->open.bytes -= e->size;
+  duro_pool_give(duro__blocks(x), e);
 }
 
 // The queue of an activity's options, unescaped into *b when it has to be. Absent: served here.
@@ -155,8 +146,8 @@ duro__entry *duro__open_add(duro__exec *x, duro__open_kind kind, const duro_even
   size_t size = sizeof(duro__entry) + from->name.n + from->version.n + from->instance.n +
                 from->input.n + from->options.n + queue.n + 6;
   duro__entry *e = NULL;
-  if (!unescaped.oom && make_room(&x->open) && (!has_times(kind) || duro__due_reserve(x))) {
-    e = take_block(&x->open, size);
+  if (!unescaped.oom && make_room(x) && (!has_times(kind) || duro__due_reserve(x))) {
+    e = take_block(x, size);
   }
   if (e) {
     fill(e, kind, from, queue);
@@ -190,7 +181,7 @@ void duro__open_remove(duro__exec *x, duro__entry *e) {
   x->local_jobs -= e->local_job;
   if (e->open.state != DURO__STATE_BOUND) x->open_count[e->open.kind]--;
   close_slot(&x->open, e->open.id);
-  give_block(&x->open, e);
+  give_block(x, e);
 }
 
 void duro__open_clear(duro__exec *x) {
@@ -200,8 +191,7 @@ void duro__open_clear(duro__exec *x) {
     duro__entry *e = s->slots[at].entry;
     if (!e) continue;
     if (e->mail) duro__mail_taken(x, e);
-    free_owned(e);
-    free(e);
+    give_block(x, e);
   }
   s->begin = s->end = s->count = s->bytes = 0;
   x->due_count = x->due_wanted = x->local_jobs = 0;

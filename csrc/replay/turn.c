@@ -17,19 +17,59 @@ _Static_assert(DURO_EVENT_KIND_COUNT <= 64, "the kinds of a turn's events are bi
 // --- Begin and end ---
 
 bool duro__turn_need(duro__exec *x) {
+  duro__exec_stock *stock = x->config.stock;
+  if (!x->turn && stock) {
+    x->turn = stock->turn;
+    stock->turn = NULL;
+  }
   if (!x->turn) x->turn = calloc(1, sizeof *x->turn);
   return x->turn != NULL;
 }
 
-void duro__turn_free(duro__exec *x) {
-  duro__live_turn *t = x->turn;
+static void turn_free(duro__live_turn *t) {
   if (!t) return;
   duro_buf_free(&t->out);
   duro_buf_free(&t->scratch);
   duro_arena_free(&t->arena);
   free(t->effects);
   free(t);
+}
+
+void duro__exec_stock_free(duro__exec_stock *stock) {
+  turn_free(stock->turn);
+  stock->turn = NULL;
+}
+
+// As new, but for the room it has.
+static void turn_clear(duro__live_turn *t) {
+  if (t->out.oom || t->out.cap > KEEP_BYTES) duro_buf_free(&t->out);
+  if (t->scratch.oom || t->scratch.cap > KEEP_BYTES) duro_buf_free(&t->scratch);
+  if (t->effect_capacity > KEEP_BYTES / sizeof *t->effects) {
+    free(t->effects);
+    t->effects = NULL;
+    t->effect_capacity = 0;
+  }
+  duro_arena_reset(&t->arena);
+  duro_buf_clear(&t->out);
+  duro_buf_clear(&t->scratch);
+  *t = (duro__live_turn){.out = t->out,
+                         .scratch = t->scratch,
+                         .arena = t->arena,
+                         .effects = t->effects,
+                         .effect_capacity = t->effect_capacity};
+}
+
+void duro__exec_turn_leave(duro__exec *x) {
+  duro__live_turn *t = x->turn;
+  duro__exec_stock *stock = x->config.stock;
+  if (!t) return;
   x->turn = NULL;
+  if (!DURO_POOL_KEEPS || !stock || stock->turn) {
+    turn_free(t);
+    return;
+  }
+  turn_clear(t);
+  stock->turn = t;
 }
 
 void duro__exec_turn_begin(duro__exec *x, int64_t now_ms) {
@@ -39,22 +79,9 @@ void duro__exec_turn_begin(duro__exec *x, int64_t now_ms) {
     duro__break(x, DURO_OUT_OF_MEMORY);
     return;
   }
-  duro__live_turn *t = x->turn;
-  if (t->out.cap > KEEP_BYTES) duro_buf_free(&t->out);
-  if (t->scratch.cap > KEEP_BYTES) duro_buf_free(&t->scratch);
-  if (t->effect_capacity > KEEP_BYTES / sizeof *t->effects) {
-    free(t->effects);
-    t->effects = NULL;
-    t->effect_capacity = 0;
-  }
-  duro_arena_free(&t->arena);
-  *t = (duro__live_turn){.first_id = x->last_id + 1,
-                         .out = t->out,
-                         .scratch = t->scratch,
-                         .effects = t->effects,
-                         .effect_capacity = t->effect_capacity};
-  t->out.n = 0;
-  duro_buf_add_char(&t->out, '[');
+  turn_clear(x->turn);
+  x->turn->first_id = x->last_id + 1;
+  duro_buf_add_char(&x->turn->out, '[');
 }
 
 // Effects that were taken back leave no gap.

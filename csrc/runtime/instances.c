@@ -98,14 +98,29 @@ static void ready_remove(duro_runtime *rt, duro__instance *i) {
 
 // --- Memory ---
 
-duro_str duro__own_text(duro_str s, bool *oom) {
+duro_str duro__own_text(duro_runtime *rt, duro_str s, bool *oom) {
   if (!s.p) return DURO_NONE;
-  duro_str copy = {duro_str_dup(s), s.n};
-  if (!copy.p) *oom = true;
-  return copy;
+  char *copy = duro_pool_take(&rt->blocks, s.n + 1);
+  if (!copy) {
+    *oom = true;
+    return DURO_NONE;
+  }
+  if (s.n) memcpy(copy, s.p, s.n);
+  copy[s.n] = 0;
+  return (duro_str){copy, s.n};
 }
 
-void duro__instance_free(duro__instance *i) {
+void duro__free_text(duro_runtime *rt, duro_str s) { duro_pool_give(&rt->blocks, (char *)s.p); }
+
+duro__instance *duro__instance_new(duro_runtime *rt) {
+  duro__instance *i = duro_pool_take(&rt->blocks, sizeof *i);
+  if (!i) return NULL;
+  memset(i, 0, sizeof *i);
+  i->due_ms = DURO_NEVER;
+  return i;
+}
+
+void duro__instance_free(duro_runtime *rt, duro__instance *i) {
   for (duro_message *m = i->inbox_head, *next; m; m = next) {
     next = m->next;
     duro_message_free(m);
@@ -113,12 +128,12 @@ void duro__instance_free(duro__instance *i) {
   duro__job_refs_free(i);
   duro__mismatch_free(&i->mismatch);
   duro_buf_free(&i->shown_waiting);
-  free((void *)i->id.p);
-  free((void *)i->name.p);
-  free((void *)i->version.p);
-  free((void *)i->parent_id.p);
-  free((void *)i->attributes_json.p);
-  free(i);
+  duro__free_text(rt, i->id);
+  duro__free_text(rt, i->name);
+  duro__free_text(rt, i->version);
+  duro__free_text(rt, i->parent_id);
+  duro__free_text(rt, i->attributes_json);
+  duro_pool_give(&rt->blocks, i);
 }
 
 bool duro__instance_register(duro_runtime *rt, duro__instance *i) {
@@ -163,7 +178,7 @@ void duro__instance_drop(duro_runtime *rt, duro__instance *i) {
   duro_map_remove_int(&rt->by_key, i->key);
   if (duro_map_get(&rt->by_id, i->id) == i) duro_map_remove(&rt->by_id, i->id);
   rt->live_count--;
-  duro__instance_free(i);
+  duro__instance_free(rt, i);
 }
 
 void duro__instances_free(duro_runtime *rt) {
@@ -280,16 +295,16 @@ static void fresh_run_id(duro_runtime *rt, char out[DURO_RUN_ID_SIZE]) {
 }
 
 static duro__instance *new_instance(duro_runtime *rt, const duro__new_instance *n) {
-  duro__instance *i = calloc(1, sizeof *i);
+  duro__instance *i = duro__instance_new(rt);
   if (!i) return NULL;
   bool oom = false;
   duro__code *code = duro__find_orchestration(rt, n->name, n->version);
   duro_str version = n->version.p ? n->version : code ? duro_str_from(code->version) : DURO_STR("");
-  i->id = duro__own_text(n->id, &oom);
-  i->name = duro__own_text(n->name, &oom);
-  i->version = duro__own_text(version, &oom);
-  i->parent_id = duro__own_text(n->parent_id, &oom);
-  i->attributes_json = duro__own_text(n->attributes, &oom);
+  i->id = duro__own_text(rt, n->id, &oom);
+  i->name = duro__own_text(rt, n->name, &oom);
+  i->version = duro__own_text(rt, version, &oom);
+  i->parent_id = duro__own_text(rt, n->parent_id, &oom);
+  i->attributes_json = duro__own_text(rt, n->attributes, &oom);
   i->parent_key = n->parent_key;
   i->parent_event_id = n->parent_event_id;
   i->parent_execution_id = n->parent_execution_id;
@@ -299,13 +314,12 @@ static duro__instance *new_instance(duro_runtime *rt, const duro__new_instance *
   i->row_status = -1;
   i->created_at_ms = i->execution_started_at_ms = duro__now(rt);
   i->execution_id = 1;
-  i->due_ms = DURO_NEVER;
   i->needs_insert = true;
   i->rows_known = true;
   i->key = rt->last_key = duro_key_next(rt->last_key, i->created_at_ms, false);
   fresh_run_id(rt, i->run_id);
   if (oom) {
-    duro__instance_free(i);
+    duro__instance_free(rt, i);
     return NULL;
   }
   return i;
@@ -335,7 +349,7 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
   duro_message *m = i ? duro__start_message(rt, i, n) : NULL;
   if (!m || !duro__instance_register(rt, i)) {
     if (m) duro_message_free(m);
-    if (i) duro__instance_free(i);
+    if (i) duro__instance_free(rt, i);
     return duro_fail_oom(err);
   }
   duro__inbox_add(i, m);

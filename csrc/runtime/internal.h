@@ -350,7 +350,8 @@ struct duro_runtime {
   DURO__VEC(duro__name_counts *) dirty_counts;
   duro__name_counts *last_counts; // the one asked for last
   struct duro__cache *cache;      // of answers (cache.c); NULL: none yet
-  duro_pool blocks;               // for messages and jobs
+  duro_pool blocks;               // for messages, jobs, instances and their execs
+  duro__exec_stock stock;         // of the execs
   duro_prng prng;                 // for run ids
   duro_buf scratch;               // within one function only
   uint64_t started_ns, worked_ns; // when it was opened; when the loop last began to work
@@ -393,8 +394,10 @@ void duro__registry_json(duro_runtime *rt,
                          duro_buf *b); // {orchestrations:[{name,versions}],activities:[]}
 
 // --- instances.c ---
-duro_str duro__own_text(duro_str s, bool *oom); // a copy; absent stays absent
-void duro__instance_free(duro__instance *i);
+duro_str duro__own_text(duro_runtime *rt, duro_str s, bool *oom); // a copy; absent stays absent
+void duro__free_text(duro_runtime *rt, duro_str s);
+duro__instance *duro__instance_new(duro_runtime *rt); // empty
+void duro__instance_free(duro_runtime *rt, duro__instance *i);
 bool duro__instance_register(duro_runtime *rt,
                              duro__instance *i); // in the maps; false: memory is out
 void duro__inbox_add(duro__instance *i, duro_message *m);

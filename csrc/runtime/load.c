@@ -19,6 +19,7 @@ static duro__exec_config exec_config(duro_runtime *rt, duro__code *code) {
       .strict = rt->options.replay_every_turn,
       .log = exec_log,
       .log_user = rt,
+      .stock = &rt->stock,
   };
 }
 
@@ -157,15 +158,15 @@ duro_code duro__instance_scan(duro_runtime *rt, duro__instance *i, duro_error **
 
 // --- Loading ---
 
-static duro__instance *from_row(const duro_instance_row *row) {
-  duro__instance *i = calloc(1, sizeof *i);
+static duro__instance *from_row(duro_runtime *rt, const duro_instance_row *row) {
+  duro__instance *i = duro__instance_new(rt);
   if (!i) return NULL;
   bool oom = false;
   i->key = row->key;
-  i->id = duro__own_text(row->id, &oom);
-  i->name = duro__own_text(row->name, &oom);
-  i->version = duro__own_text(row->version, &oom);
-  i->parent_id = duro__own_text(row->parent_id, &oom);
+  i->id = duro__own_text(rt, row->id, &oom);
+  i->name = duro__own_text(rt, row->name, &oom);
+  i->version = duro__own_text(rt, row->version, &oom);
+  i->parent_id = duro__own_text(rt, row->parent_id, &oom);
   i->parent_key = row->parent_key;
   i->parent_event_id = row->parent_event_id;
   i->parent_execution_id = row->parent_execution_id;
@@ -181,19 +182,18 @@ static duro__instance *from_row(const duro_instance_row *row) {
   if (row->status == DURO_STATUS_STALLED) {
     i->stall_hash = duro_hash_bytes(row->error.p, row->error.n);
   }
-  i->due_ms = DURO_NEVER;
   if (row->run_id.n < sizeof i->run_id) memcpy(i->run_id, row->run_id.p, row->run_id.n);
   if (oom) {
-    duro__instance_free(i);
+    duro__instance_free(rt, i);
     return NULL;
   }
   return i;
 }
 
 duro__instance *duro__instance_of_row(duro_runtime *rt, const duro_instance_row *row) {
-  duro__instance *i = from_row(row);
+  duro__instance *i = from_row(rt, row);
   if (i && duro__instance_register(rt, i)) return i;
-  if (i) duro__instance_free(i);
+  if (i) duro__instance_free(rt, i);
   return NULL;
 }
 
@@ -258,11 +258,11 @@ static duro_code load(duro_runtime *rt, int64_t key, duro__instance **out, duro_
   duro_loaded loaded = {0};
   duro__instance *i = NULL;
   duro_code code = duro__store_load(rt->store, key, &arena, &loaded, err);
-  if (!code && !(i = from_row(&loaded.instance))) code = duro_fail_oom(err);
+  if (!code && !(i = from_row(rt, &loaded.instance))) code = duro_fail_oom(err);
   if (!code) code = load_messages(rt, i, &loaded, err);
   if (!code && !duro__instance_register(rt, i)) code = duro_fail_oom(err);
   if (code) {
-    if (i) duro__instance_free(i);
+    if (i) duro__instance_free(rt, i);
     duro_arena_free(&arena);
     return code;
   }

@@ -235,6 +235,7 @@ duro_code duro_open(const duro_options *options, const duro_host *host, duro_run
   rt->lock_fd = -1;
   rt->asked_role = options->role;
   rt->lru.lru_next = rt->lru.lru_prev = &rt->lru;
+  rt->stock.blocks = &rt->blocks;
   rt->next_sweep_ms = DURO_NEVER;
   rt->started_ns = duro_clock_monotonic_ns();
   rt->virtual_now_ms = duro_clock_wall_ms();
@@ -332,6 +333,7 @@ static void free_all(duro_runtime *rt) {
   duro__figures_free(rt);
   free(rt->reload.items);
   free(rt->want_fold.items);
+  duro__exec_stock_free(&rt->stock);
   duro_pool_free(&rt->blocks);
   free(rt->streams.items);
   free(rt->recent);

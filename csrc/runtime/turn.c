@@ -217,10 +217,11 @@ static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
   row->reason = duro__row_keep(b, result->reason);
   duro_str version = result->next_start.version;
   if (version.n && !duro_str_equal(version, i->version)) {
-    char *copy = duro_str_dup(version);
-    if (copy) {
-      free((void *)i->version.p);
-      i->version = (duro_str){copy, version.n};
+    bool oom = false;
+    duro_str copy = duro__own_text(rt, version, &oom);
+    if (!oom) {
+      duro__free_text(rt, i->version);
+      i->version = copy;
     }
   }
   duro__instance_unbuild(rt, i);
@@ -485,6 +486,7 @@ static void run(duro_runtime *rt, duro__instance *i, takes which) {
   if (i->queued_head || i->kept_head) duro__queues_settle(rt, b, i, done);
   consume_all(rt, b, done);
   publish(rt, b, i, &result, started_ns);
+  if (i->exec) duro__exec_turn_leave(i->exec);
   if (!i->gone && i->inbox_head && !duro__instance_parked(i)) duro__instance_ready(rt, i);
 }
 

@@ -500,10 +500,11 @@ static bool is_new(const duro__instance *i) {
 // The version and the VM it runs on are decided here, where the code is.
 static void settle(duro_runtime *rt, duro__batch *b, duro__instance *i) {
   duro__code *code = i->version.n ? NULL : duro__find_orchestration(rt, i->name, DURO_NONE);
-  char *version = code ? duro_str_dup(duro_str_from(code->version)) : NULL;
-  if (version) {
-    free((char *)i->version.p);
-    i->version = duro_str_from(version);
+  bool oom = false;
+  duro_str version = duro__own_text(rt, code ? duro_str_from(code->version) : DURO_NONE, &oom);
+  if (version.p) {
+    duro__free_text(rt, i->version);
+    i->version = version;
   }
   i->vm = rt->options.vm;
   duro__row_update(rt, b, i, DURO_SET_EXECUTION, NULL);

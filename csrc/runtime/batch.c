@@ -154,13 +154,13 @@ void duro__batches_free(duro_runtime *rt) {
 // --- Sealing ---
 
 void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i) {
-  if (!i->keeps) return;
   bool any = false;
-  i->keeps = false;
-  for (duro_message *m = i->inbox_head; m; m = m->next) {
+  duro_message *m = i->keep_from;
+  i->keep_from = NULL;
+  for (; m; m = m->next) {
     if (!m->must_keep || m->row_id) continue;
     duro__batch_add_message(rt, b, m);
-    if (!m->row_id) i->keeps = true; // memory is out
+    if (!m->row_id && !i->keep_from) i->keep_from = m; // memory is out
     any = true;
   }
   if (!any) return;
@@ -173,9 +173,10 @@ void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i)
 
 // What this batch caused and no turn of it consumed goes along as rows, so that it survives.
 static void spill(duro_runtime *rt, duro__batch *b) {
-  if (!rt->keeps) return;
-  rt->keeps = false;
-  for (duro__instance *i = rt->ready_head; i; i = i->ready_next) duro__batch_keep_inbox(rt, b, i);
+  for (duro__instance *i; (i = rt->keeping_head);) {
+    duro__keep_looked(rt, i);
+    if (i->ready) duro__batch_keep_inbox(rt, b, i); // else it comes back when it is
+  }
 }
 
 static void batch_rows(duro_runtime *rt, duro__batch *b) {

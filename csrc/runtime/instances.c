@@ -32,16 +32,44 @@ static void lru_add(duro_runtime *rt, duro__instance *i) {
   end->lru_prev = i;
 }
 
-// The seal of the open batch has to look whether a turn has consumed it (batch.c, spill).
-static void note_keep(duro_runtime *rt, duro__instance *i, const duro_message *m) {
-  if (m->must_keep && !m->row_id) i->keeps = rt->keeps = true;
+// From `m` on: the seal of the open batch has to look whether a turn has consumed them (batch.c, spill).
+void duro__keep_from(duro_runtime *rt, duro__instance *i, duro_message *m) {
+  i->keep_from = m;
+  if (i->keeps) return;
+  i->keeps = true;
+  i->keep_next = NULL;
+  i->keep_prev = rt->keeping_tail;
+  if (rt->keeping_tail)
+    rt->keeping_tail->keep_next = i;
+  else
+    rt->keeping_head = i;
+  rt->keeping_tail = i;
+}
+
+void duro__keep_looked(duro_runtime *rt, duro__instance *i) {
+  if (!i->keeps) return;
+  if (i->keep_prev)
+    i->keep_prev->keep_next = i->keep_next;
+  else
+    rt->keeping_head = i->keep_next;
+  if (i->keep_next)
+    i->keep_next->keep_prev = i->keep_prev;
+  else
+    rt->keeping_tail = i->keep_prev;
+  i->keep_prev = i->keep_next = NULL;
+  i->keeps = false;
+}
+
+// A message that was just added.
+static void note_keep(duro_runtime *rt, duro__instance *i, duro_message *m) {
+  if (m->must_keep && !m->row_id) duro__keep_from(rt, i, i->keep_from ? i->keep_from : m);
 }
 
 // Behind `before`, or (NULL) at the head.
 static void ready_insert(duro_runtime *rt, duro__instance *i, duro__instance *before) {
   duro__instance **at = before ? &before->ready_next : &rt->ready_head;
   i->ready = true;
-  rt->keeps |= i->keeps;
+  if (i->keep_from) duro__keep_from(rt, i, i->keep_from);
   i->ready_ns = rt->tick_ns;
   i->ready_at_ms = rt->virtual_now_ms;
   i->ready_next = *at;
@@ -173,6 +201,7 @@ void duro__instance_drop(duro_runtime *rt, duro__instance *i) {
   duro__jobs_orphan(rt, i);
   duro__timers_remove(rt, i);
   ready_remove(rt, i);
+  duro__keep_looked(rt, i);
   lru_remove(i);
   duro__instance_unbuild(rt, i);
   duro_map_remove_int(&rt->by_key, i->key);
@@ -377,6 +406,7 @@ void duro__inbox_add(duro__instance *i, duro_message *m) {
   if (m->event.kind == DURO_EVENT_ORCHESTRATION_STARTED) {
     m->next = i->inbox_head;
     i->inbox_head = m;
+    if (i->keep_from) i->keep_from = m;
     if (!i->inbox_tail) i->inbox_tail = m;
     return;
   }

@@ -55,8 +55,11 @@ struct duro__instance {
 
   duro_message *inbox_head, *inbox_tail;
   size_t inbox_count;
-  size_t parked_count;  // messages that wait as rows because it is suspended, stalled or pending
-  bool keeps;           // the inbox may have a message that the open batch has to carry
+  size_t parked_count; // messages that wait as rows because it is suspended, stalled or pending
+  // The first message that the open batch may have to carry, and the place in rt->keeping (instances.c).
+  duro_message *keep_from;
+  duro__instance *keep_prev, *keep_next;
+  bool keeps;
   bool ready;           // in the ready queue
   uint64_t ready_ns;    // since when
   int64_t ready_at_ms;  // the same by a virtual clock
@@ -283,7 +286,8 @@ struct duro_runtime {
   // first turns (batch.c). NULL: there are none.
   duro__instance *begun_tail;
   size_t ready_count;
-  bool keeps; // one of the ready may have a message that the open batch has to carry
+  // Who may have a message that the open batch has to carry.
+  duro__instance *keeping_head, *keeping_tail;
   DURO__VEC(duro__instance *) due; // binary heap by (due_ms, key)
   DURO__VEC(duro_job *) sleeping;  // binary heap by sleep_until_ms
   // What the store says is due (timers.c): the cursor of the sweep under way, and when to sweep next.
@@ -425,6 +429,8 @@ duro_code duro__instance_create(duro_runtime *rt, const duro__new_instance *n, d
 duro_message *duro__start_message(duro_runtime *rt, const duro__instance *i,
                                   const duro__new_instance *n);
 void duro__instance_ready(duro_runtime *rt, duro__instance *i);
+void duro__keep_from(duro_runtime *rt, duro__instance *i, duro_message *m);
+void duro__keep_looked(duro_runtime *rt, duro__instance *i); // it leaves rt->keeping
 duro__instance *duro__instance_next_ready(duro_runtime *rt);
 // Hands a message over (owned). Wakes it; or, when it cannot run, makes the message a row.
 void duro__deliver(duro_runtime *rt, duro__instance *i, duro_message *m);

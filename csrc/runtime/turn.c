@@ -227,9 +227,10 @@ static bool next_execution(duro_runtime *rt, duro__batch *b, duro__instance *i,
   duro__instance_unbuild(rt, i);
   i->execution_id++;
   i->execution_started_at_ms = duro__now(rt);
-  start->must_keep = i->keeps = rt->keeps = true;
+  start->must_keep = true;
   start->next = i->inbox_head;
   i->inbox_head = start;
+  duro__keep_from(rt, i, start);
   if (!i->inbox_tail) i->inbox_tail = start;
   i->inbox_count++;
   duro__row_update(rt, b, i, DURO_SET_EXECUTION, result);
@@ -245,6 +246,7 @@ static duro_message *inbox_take(duro__instance *i, duro_message *before, duro_me
   else
     i->inbox_head = m->next;
   if (i->inbox_tail == m) i->inbox_tail = before;
+  if (i->keep_from == m) i->keep_from = m->next;
   i->inbox_count--;
   m->next = NULL;
   return m;
@@ -329,16 +331,16 @@ static void consume_all(duro_runtime *rt, duro__batch *b, duro_message *newest_f
   }
 }
 
-static void inbox_give_back(duro__instance *i, duro_message *newest_first) {
+static void inbox_give_back(duro_runtime *rt, duro__instance *i, duro_message *newest_first) {
   while (newest_first) {
     duro_message *next = newest_first->next;
     newest_first->next = i->inbox_head;
     i->inbox_head = newest_first;
     if (!i->inbox_tail) i->inbox_tail = newest_first;
     i->inbox_count++;
-    i->keeps = true; // looked at again when it is ready
     newest_first = next;
   }
+  duro__keep_from(rt, i, i->inbox_head);
 }
 
 // A turn that broke (memory ran out, mostly) has recorded nothing: it is tried again from history, and
@@ -401,7 +403,7 @@ static void wait_for_commit(duro_runtime *rt, duro__instance *i) {
 
 // Suspended before it began (its start lay ahead): the suspension goes right behind the start, so that no
 // other arrival makes the code begin. Resumptions before it have been undone by it.
-static bool suspended_before_start(duro__instance *i) {
+static bool suspended_before_start(duro_runtime *rt, duro__instance *i) {
   duro_message *last = NULL, *before_last = NULL, *before = i->inbox_head;
   for (duro_message *m = before->next; m; before = m, m = m->next) {
     if (m->event.kind != DURO_EVENT_SUSPENDED && m->event.kind != DURO_EVENT_RESUMED) continue;
@@ -417,6 +419,7 @@ static bool suspended_before_start(duro__instance *i) {
   i->inbox_head->next = last;
   if (!last->next) i->inbox_tail = last;
   i->inbox_count++;
+  duro__keep_from(rt, i, i->inbox_head);
   return true;
 }
 
@@ -443,7 +446,7 @@ static bool prepare(duro_runtime *rt, duro__instance *i) {
       fresh ? duro__instance_exec(rt, i, true, &err) : duro__instance_build(rt, i, &err);
   if (code == DURO_OK) {
     if (i->status == DURO_STATUS_STALLED) duro__instance_unstall(rt, i);
-    if (fresh && suspended_before_start(i)) duro__exec_hold_begin(i->exec);
+    if (fresh && suspended_before_start(rt, i)) duro__exec_hold_begin(i->exec);
     return true;
   }
   if (duro__stalls(code)) {
@@ -475,12 +478,11 @@ static void run(duro_runtime *rt, duro__instance *i, takes which) {
   rt->totals.turns++;
   rt->totals.work_ns += duro__tick(rt) - started_ns;
   if (code) {
-    inbox_give_back(i, done);
+    inbox_give_back(rt, i, done);
     turn_broke(rt, i, code, err);
     return;
   }
   i->broken_turns = 0;
-  if (!i->inbox_head) i->keeps = false;
   timers = duro__exec_open_count(i->exec, DURO__OPEN_TIMER) - timers;
   duro__count(rt, i->name, DURO__TIMERS_OPEN, timers);
   if (i->queued_head || i->kept_head) duro__queues_settle(rt, b, i, done);

@@ -158,7 +158,7 @@ static void raise_first(duro_runtime *rt, duro__instance *i, const duro__start *
 // Puts the row of a live instance into the open batch and lets its messages go along with it.
 static void store_now(duro_runtime *rt, duro__batch *b, duro__instance *i) {
   for (duro_message *m = i->inbox_head; m; m = m->next) m->must_keep = true;
-  i->keeps = rt->keeps = true;
+  duro__keep_from(rt, i, i->inbox_head);
   if (!i->needs_insert) return;
   duro__batch_touch(rt, b, i);
   duro__instance_insert(rt, b, i, NULL);

@@ -1,4 +1,5 @@
 local runtimes = require "spec.support.runtimes"
+local shell = require "spec.support.shell"
 
 
 describe("starting", function()
@@ -404,5 +405,29 @@ describe("a client of a file that nobody owns", function()
     owner:close()
     local client = runtimes.open { path = path, role = "client", clock = "system" }
     assert.equal(3, #client:list_instances { waiting_on = "event:go" })
+  end)
+end)
+
+
+describe("a client of an owner that does not turn its loop", function()
+  after_each(runtimes.clean)
+
+  -- The owner is of this process, where only the client's loop is turned; its lease is made an old one.
+  it("gets no answer from its code, but an error that says so, and the rest out of the file", function()
+    local path = runtimes.path()
+    local owner = runtimes.open { path = path, clock = "system" }
+    owner:orchestration("waits", function(ctx) return ctx:wait_event("go") end)
+    assert(owner:start("waits", nil, { id = "w" }))
+    shell.output(("sqlite3 %s 'UPDATE lease SET expires_at_ms = expires_at_ms - 70000'"):format(path))
+    local client = runtimes.open { path = path, role = "client", clock = "system" }
+    local frames, err = client:stack("w")
+    assert.is_nil(frames)
+    assert.matches("^unavailable: 'stack' gets no answer: the owner %(process %d+%) has given no sign for %d+ s; " ..
+      "its loop must turn", tostring(err))
+    local why = client:why("w")
+    assert.equal("stuck", why.state)
+    assert.matches("^the owner %(process %d+%) has given no sign for %d+ s$", why.reason)
+    assert.equal("running", client:status("w").status)
+    assert.same({ "event:go" }, client:list_instances({})[1].waiting_on)
   end)
 end)

@@ -198,7 +198,8 @@ struct duro_request {
   DURO__VEC(duro_str) wait_ids; // owned
   int64_t wait_number;
   bool wait_any;
-  struct duro__stream *stream; // it reads the feed (verbs_stream.c); NULL: it does not
+  const duro__call_verb *question; // it waits for the owner and changes nothing (remote.c)
+  struct duro__stream *stream;     // it reads the feed (verbs_stream.c); NULL: it does not
 };
 
 // One instance that a request waits for; in rt->wait_lists by the instance's key.

@@ -17,10 +17,9 @@
 
 #include "runtime/internal.h"
 
-#define LEASE_MS       30000 // what another host must wait after a crash here
-#define RENEW_EVERY_MS 5000  // a few tries within one lease
-#define RENEW_AGAIN_MS 1000  // after a fault of the store
-#define WAIT_SLICE_MS  10    // open is a blocking call while it waits for the place
+#define RENEW_EVERY_MS 5000 // a few tries within one lease
+#define RENEW_AGAIN_MS 1000 // after a fault of the store
+#define WAIT_SLICE_MS  10   // open is a blocking call while it waits for the place
 
 static bool in_memory(const duro_runtime *rt) { return strcmp(rt->path, ":memory:") == 0; }
 
@@ -192,7 +191,7 @@ static duro_code try_lease(duro_runtime *rt, duro_error **err) {
   wanted.owner = (duro_str){owner, n > 0 && n < (int)sizeof owner ? (size_t)n : 0};
   wanted.pid = rt->pid;
   wanted.acquired_at_ms = now_ms;
-  wanted.expires_at_ms = now_ms + LEASE_MS;
+  wanted.expires_at_ms = now_ms + DURO_LEASE_MS;
   duro_code code = duro__store_lease(rt->store, &arena, &held, err);
   if (!code) {
     bool ours = !held.epoch || duro_str_equal(held.host, wanted.host);
@@ -244,7 +243,7 @@ bool duro_has_owner(duro_runtime *rt) {
 
 static void renew_run(duro_runtime *rt, duro__command *c) {
   int64_t now_ms = duro_clock_wall_ms();
-  c->code = duro__store_renew(rt->store, c->number, now_ms, now_ms + LEASE_MS, &c->error);
+  c->code = duro__store_renew(rt->store, c->number, now_ms, now_ms + DURO_LEASE_MS, &c->error);
 }
 
 static void renew_done(duro_runtime *rt, duro__command *c) {

@@ -2,7 +2,8 @@
 //
 // A start is a row of its instance and a request, in one transaction: the unique id decides, and nobody
 // need be there. A raise is a request, durable at once. For everything else the owner must live and its
-// answer is awaited: the file's data version is looked at, soon at first and then less often.
+// answer is awaited: the file's data version is looked at, soon at first and then less often. A question
+// is given up when the owner lives but is stuck; a change is not, for its outcome would not be known.
 // A client of role "auto" becomes the owner when the owner's lock is free.
 #include "runtime/remote.h"
 
@@ -11,10 +12,13 @@
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
 #include "runtime/remote_state.h"
+#include "runtime/stuck.h"
 
 #define POLL_MOST_MS  20
 #define OWNER_LOOK_NS UINT64_C(500000000)
 #define FETCH_AT_ONCE 100
+// A process that has just taken the owner's place holds the lock before it renews the lease.
+#define NO_SIGN_LOOKS_NS UINT64_C(2000000000)
 
 static struct duro__remote *remote(duro_runtime *rt) {
   if (!rt->remote) rt->remote = calloc(1, sizeof *rt->remote);
@@ -43,6 +47,75 @@ static void post_command(duro_runtime *rt, const duro__call_verb *verb, duro_req
   if (p) p->awaits = awaits;
   bool complete = p && duro__posting_ask(p, verb->name, instance_id, false, args, duro__now(rt));
   push_or_fail(rt, p, r, complete);
+}
+
+// --- Questions ---
+
+// What only the owner can answer, and nobody needs to have any more once it is stuck. `why` then answers
+// itself.
+static bool is_question(const duro__call_verb *verb) {
+  return verb->run == duro__verb_query || verb->run == duro__verb_stack ||
+         verb->run == duro__verb_at || verb->run == duro__verb_why;
+}
+
+static void fail_stuck(duro_request *r, const duro__call_verb *verb, const duro__stuck *s) {
+  duro_buf reason = {0};
+  duro__stuck_reason(&reason, s);
+  duro__request_fail(r, DURO_UNAVAILABLE, "'%s' gets no answer: %.*s; %s", verb->name,
+                     DURO_FMT(duro_buf_str(&reason)), duro__stuck_advice(s));
+  duro_buf_free(&reason);
+}
+
+// Before a question is posted. An owner without a sign may be about to begin, so that is seen later.
+static bool serving_or_fail(duro_runtime *rt, duro_request *r, const duro__call_verb *verb) {
+  duro_arena arena = {0};
+  duro__stuck stuck;
+  bool fails = is_question(verb) && verb->run != duro__verb_why &&
+               duro__owner_stuck(rt, &arena, &stuck) && stuck.instance_id.p;
+  if (fails) fail_stuck(r, verb, &stuck);
+  duro_arena_free(&arena);
+  return !fails;
+}
+
+void duro__remote_await(duro_request *r, const duro__call_verb *verb, duro_str args) {
+  duro__request_link(r, &r->rt->posted);
+  if (!is_question(verb)) return;
+  r->question = verb;
+  duro_buf_clear(&r->again_args);
+  duro_buf_add_str(&r->again_args, args);
+}
+
+static void answer_without_owner(duro_request *r, const duro__stuck *s) {
+  if (r->question->run != duro__verb_why || r->again_args.oom) {
+    fail_stuck(r, r->question, s);
+    return;
+  }
+  duro_buf args = r->again_args;
+  r->again_args = (duro_buf){0};
+  duro__request_unlink(r);
+  duro__verb_why(r->rt, r, duro_buf_str(&args));
+  duro_buf_free(&args);
+}
+
+// Its rows stay in the file; whoever answers them clears them away.
+static bool give_up_questions(duro_runtime *rt, struct duro__remote *m, uint64_t now_ns) {
+  duro_arena arena = {0};
+  duro__stuck stuck;
+  bool is_stuck = duro__owner_stuck(rt, &arena, &stuck), any = false;
+  bool silent = is_stuck && !stuck.instance_id.p;
+  if (!silent)
+    m->no_sign_ns = 0;
+  else if (!m->no_sign_ns)
+    m->no_sign_ns = now_ns;
+  bool sure = is_stuck && (!silent || now_ns - m->no_sign_ns > NO_SIGN_LOOKS_NS);
+  for (duro_request *r = rt->posted, *next; r && sure; r = next) {
+    next = r->next;
+    if (!r->question) continue;
+    answer_without_owner(r, &stuck);
+    any = true;
+  }
+  duro_arena_free(&arena);
+  return any;
 }
 
 // --- start ---
@@ -262,7 +335,8 @@ void duro__remote_call(duro_runtime *rt, const duro__call_verb *verb, duro_reque
     duro_buf_clear(&r->answer);
     duro_buf_add_lit(&r->answer, "true");
     post_command(rt, verb, r, arguments, DURO_NONE, false);
-  } else if (duro__arg_object(r, arguments) && owner_or_fail(rt, r, verb->name)) {
+  } else if (duro__arg_object(r, arguments) && owner_or_fail(rt, r, verb->name) &&
+             serving_or_fail(rt, r, verb)) {
     duro_str id = duro_json_member_text(arguments, "id", &arena);
     post_command(rt, verb, r, arguments, id, true);
   }
@@ -385,7 +459,7 @@ static bool look_for_owner(duro_runtime *rt, struct duro__remote *m) {
   uint64_t now_ns = duro_clock_monotonic_ns();
   if (now_ns - m->last_owner_look_ns < OWNER_LOOK_NS) return false;
   m->last_owner_look_ns = now_ns;
-  if (duro__owner_lives(rt)) return false;
+  if (duro__owner_lives(rt)) return rt->posted && give_up_questions(rt, m, now_ns);
   duro__remote_look(rt); // the last thing it did may have been to answer
   if (!automatic) {
     give_up(rt);

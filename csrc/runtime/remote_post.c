@@ -152,12 +152,12 @@ static void one_by_one(struct duro__remote *m, duro__posting *first) {
   push_front(m, first);
 }
 
-static void posted(duro_runtime *rt, duro__posting *p, const int64_t *ids) {
+static void posted(duro__posting *p, const int64_t *ids) {
   duro_request *r = p->request;
   if (p->awaits) {
     r->wait_number = ids[p->requests.count - 1];
     r->wait_any = p->verb->run == duro__verb_raise_event; // durable, whether it is answered or not
-    duro__request_link(r, &rt->posted);
+    duro__remote_await(r, p->verb, p->args);
   } else {
     duro__request_durable(r);
   }
@@ -185,7 +185,7 @@ static void post_done(duro_runtime *rt, duro__command *c) {
     t->postings = p->next;
     size_t count = p->requests.count;
     if (!c->code) {
-      posted(rt, p, ids);
+      posted(p, ids);
     } else if (c->code == DURO_ALREADY_EXISTS && !rt->closing) {
       begin_again(rt, p);
     } else {

@@ -5,6 +5,7 @@
 // and no code runs. To add a situation: its function, and its word in types/management.lua.
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/stuck.h"
 #include "runtime/why.h"
 
 typedef struct question {
@@ -233,35 +234,20 @@ static void why_here(question *q) {
 
 // --- In another process ---
 
-static int64_t seconds_to_ms(duro_str seconds) {
-  duro_json_reader reader;
-  duro_json_open(&reader, seconds);
-  duro_json_type type = duro_json_next(&reader);
-  bool number = type == DURO_JSON_DOUBLE || type == DURO_JSON_INTEGER;
-  return number ? (int64_t)(reader.number * 1000 + 0.5) : 0;
-}
-
-// The watchdog's note of a turn that does not come back, of the owner that lives now. The culprit may
-// be stuck in its first turn: then it has no row yet.
+// Of the owner that lives now. The culprit may be stuck in its first turn: then it has no row yet.
 static bool is_stuck(question *q) {
-  duro_str figures = DURO_NONE;
-  duro_lease lease = {0};
-  if (duro__store_owner_figures(q->rt->store, &q->arena, &figures, NULL) || !figures.n)
-    return false;
-  duro_str stuck = duro__member(figures, "stuck");
-  if (!stuck.n || duro__store_lease(q->rt->store, &q->arena, &lease, NULL)) return false;
-  if (duro_json_member_int(stuck, "epoch", 0) != lease.epoch) return false;
-  duro_str culprit = duro_json_member_text(stuck, "instance_id", &q->arena);
-  int64_t since_ms = seconds_to_ms(duro__member(stuck, "since"));
-  if (duro_str_equal(culprit, q->id)) {
-    SAY("stuck", since_ms, "its turn does not come back: its code works without waiting");
+  duro__stuck stuck;
+  if (!duro__owner_stuck(q->rt, &q->arena, &stuck)) return false;
+  if (stuck.instance_id.p && duro_str_equal(stuck.instance_id, q->id)) {
+    SAY("stuck", stuck.since_ms, "its turn does not come back: its code works without waiting");
   } else if (!q->row.key) {
     return false;
   } else {
-    SAY("stuck", since_ms, "the owner is stuck in a turn of instance '%.*s'", DURO_FMT(culprit));
+    q->reason.state = "stuck";
+    q->reason.since_ms = stuck.since_ms;
+    duro__stuck_reason(&q->reason.reason, &stuck);
   }
-  ADVISE("orchestrations must not work for long: end that process (nothing is lost), and mend the "
-         "code");
+  ADVISE("%s", duro__stuck_advice(&stuck));
   return true;
 }
 

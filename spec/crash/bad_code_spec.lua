@@ -8,9 +8,28 @@ local runtimes = require "spec.support.runtimes"
 describe("an orchestration that works without waiting for over 10 s", function()
   after_each(harness.clean)
 
-  local function noted(scene, fault)
+  -- What a client asks meanwhile: of the code (no answer, an error), and what the file tells.
+  local function ask(client, scene)
+    local error_text = "unavailable: '%s' gets no answer: the owner is stuck in a turn of instance 'stuck-1'; " ..
+      "orchestrations must not work for long: end that process (nothing is lost), and mend the code"
+    for _, id in ipairs { "other", "stuck-1" } do
+      local answer, err = client:stack(id) -- the first one is asked before it is noted
+      assert.is_nil(answer)
+      assert.equal(error_text:format("stack"), tostring(err))
+      answer, err = client:query(id, "anything")
+      assert.is_nil(answer)
+      assert.equal(error_text:format("query"), tostring(err))
+      answer, err = client:at(id, 1)
+      assert.is_nil(answer)
+      assert.equal(error_text:format("at"), tostring(err))
+    end
+    assert.equal("running", client:status("other").status)
+    assert.equal("0", scene:live_value "SELECT count(*) FROM requests WHERE kind IN ('query', 'at')")
+  end
+
+  local function noted(scene, fault, options)
     -- The clock leaps instead of the test waiting; the watchdog looks once a second.
-    local run = scene:start([[
+    local run = scene:start(([[
       local io_open = io.open
       local function told(name) return io_open(child.dir .. "/" .. name) end
       child.duro.orchestration("stuck", { guard = false }, function()
@@ -19,7 +38,7 @@ describe("an orchestration that works without waiting for over 10 s", function()
         while not told("enough") and os.time() < deadline do end
         return "came back"
       end)
-      local rt = child.open()
+      local rt = child.open(%s)
       child.start(rt, "waiter", "other")
       child.say("begins")
       child.say(rt:wait(assert(rt:start("stuck", nil, { id = "stuck-1" })), 40))
@@ -27,8 +46,13 @@ describe("an orchestration that works without waiting for over 10 s", function()
       child.raise_safely(rt, "other", 1, "go")
       child.finish(rt, { "other" })
       child.done(rt)
-    ]], { leap = true, fault = fault })
+    ]]):format(options or "{}"), { leap = true, fault = fault })
     run:expect("begins")
+    local client = runtimes.open { path = scene.path, role = "client", clock = "system" }
+    if not fault then
+      runtimes.until_true(client, function() return scene:touched "leap" end, "the turn begins")
+      ask(client, scene)
+    end
 
     local function until_noted(wanted)
       local deadline = os.time() + 20
@@ -42,7 +66,6 @@ describe("an orchestration that works without waiting for over 10 s", function()
     assert.equal("stuck-1", until_noted("stuck-1"))
     local since = scene:live_value "SELECT value ->> '$.stuck.since' FROM meta WHERE key = 'owner_figures'"
     assert.is_true(math.abs(os.time() - 20 - tonumber(since)) < 10, since)
-    local client = runtimes.open { path = scene.path, role = "client", clock = "system" }
     local why = assert(client:why("stuck-1"))
     assert.equal("stuck", why.state)
     assert.equal("its turn does not come back: its code works without waiting", why.reason)
@@ -59,6 +82,10 @@ describe("an orchestration that works without waiting for over 10 s", function()
   end
 
   it("is noted in the file while it does, and no longer", function() noted(harness.new()) end)
+
+  it("is noted also without metrics, and under a virtual clock", function()
+    noted(harness.new(), nil, [[{ clock = "virtual", management = { enable_metrics = false } }]])
+  end)
 
   it("is noted as soon as the file can be written again", function()
     local scene = harness.new()

@@ -211,6 +211,14 @@ function Scene:touch(name)
 end
 
 
+--- Whether a child has made that file.
+function Scene:touched(name)
+  local file = io.open(self.dir .. "/" .. name)
+  if file then file:close() end
+  return file ~= nil
+end
+
+
 --- The lines of the log of that name (child.log).
 function Scene:log(name)
   return lines_of(self.dir .. "/log-" .. name)

@@ -204,7 +204,7 @@ about("history", {
 local page = assert(rt:history { instance = "order-7", kinds = { "activity_completed", "activity_failed" } })
 for _, event in ipairs(page.events) do print(event.event_id, event.kind) end]],
 })
-about("stack", { errors = "not_found, stalled, finished, unavailable (no owner runs)",
+about("stack", { errors = "not_found, stalled, finished, unavailable (no owner runs, or it is stuck)",
   example = [[print(rt:stack("order-7"))]] })
 about("statistics", { errors = "not_found", example = [[print(rt:statistics("order-7"))]] })
 about("dependencies", { errors = "not_found, invalid_argument",

@@ -118,7 +118,8 @@ function Runtime:complete_activity(token, value) end
 ---@return true?, duro.Error?
 function Runtime:fail_activity(token, err) end
 
----Asks the handler of ctx:on_query. Errors: not_found, and what the handler raises. context: anywhere.
+---Asks the handler of ctx:on_query. Errors: not_found, unavailable (from another process: no owner runs, or it is
+---stuck), and what the handler raises. context: anywhere.
 ---@param id string
 ---@param query_name string
 ---@param arg? duro.Value

@@ -210,7 +210,7 @@ function Runtime:why(id) end
 ---@field execution? integer default: the latest
 
 ---How an instance stood after one of its events. Replayed aside: the instance is not touched.
----Errors: not_found, invalid_argument (there is no such event). context: anywhere.
+---Errors: not_found, invalid_argument (there is no such event), unavailable (as stack). context: anywhere.
 ---@param id string
 ---@param event_id integer
 ---@param options? duro.AtOptions
@@ -273,7 +273,7 @@ function Runtime:descriptor(id) end
 ---@field tail_call? true its last call ("return ctx:activity(...)") took its place: line is where it begins
 
 ---Where the code waits: the innermost frame first; prints like a traceback.
----Errors: not_found, stalled, unavailable. context: anywhere.
+---Errors: not_found, stalled, unavailable (from another process: no owner runs, or it is stuck). context: anywhere.
 ---@param id string
 ---@return duro.Frame[]?, duro.Error?
 function Runtime:stack(id) end

@@ -70,6 +70,7 @@ static duro_code insert_instances(duro_store *s, duro__sqlite_conn *c, const dur
     const duro_instance_row *row = &batch->inserts[i];
     bool with_waits = !keys.count || !duro_map_get_int(&keys, row->key);
     code = duro__sqlite_insert_instance(s, c, row, row->key, with_waits, s->chain.listed_to, err);
+    duro__sqlite_counts_begin(s, row->key);
   }
   duro_map_free(&keys);
   s->chain.instances += (int64_t)batch->insert_count;
@@ -118,6 +119,7 @@ static duro_code append_turns(duro_store *s, duro__sqlite_conn *c, const duro_ba
                        (long long)turn->seq, (long long)chain->seq);
     }
     int64_t begin_bytes = chain->journal_bytes;
+    duro__sqlite_counts_add(s, turn);
     chain->seq = turn->seq;
     chain->journal_bytes += (int64_t)events.n;
     if (i + 1 == batch->turn_count) {
@@ -146,6 +148,20 @@ static duro_code replace_attributes(duro_store *s, duro__sqlite_conn *c, int64_t
   return code;
 }
 
+// Of what has ended and began lately, its row says now what folding would say later.
+static duro_code update_instance(duro_store *s, duro__sqlite_conn *c, const duro_instance_update *u,
+                                 int64_t last_seq, duro_error **err) {
+  duro_instance_row row = u->row;
+  unsigned set = u->set | DURO__SET_UPDATED;
+  if (set & DURO_SET_EXECUTION) duro__sqlite_counts_execution(s, row.key, row.execution_id);
+  bool ends = set & DURO_SET_STATUS && duro_status_final(row.status);
+  if (ends && duro__sqlite_counts_take(s, row.key, &row)) {
+    set |= DURO__SET_COUNTS | DURO_SET_WAKE;
+    row.wake_at_ms = DURO_NEVER;
+  }
+  return duro__sqlite_update_instance(s, c, set, &row, last_seq, s->chain.listed_to, err);
+}
+
 // A row that is gone is no error: its instance was deleted while a turn of it was on its way.
 static duro_code update_instances(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
                                   duro_error **err) {
@@ -156,8 +172,7 @@ static duro_code update_instances(duro_store *s, duro__sqlite_conn *c, const dur
       code = replace_attributes(s, c, u->row.key, u->row.attributes, err);
       if (code != DURO_OK) return code;
     }
-    code = duro__sqlite_update_instance(s, c, u->set | DURO__SET_UPDATED, &u->row, batch->last_seq,
-                                        s->chain.listed_to, err);
+    code = update_instance(s, c, u, batch->last_seq, err);
   }
   return code;
 }
@@ -270,5 +285,6 @@ duro_code duro__sqlite_commit(duro_store *s, const duro_batch *batch, duro_error
   duro__sqlite_tail_add(&s->tail, batch->turns, batch->turn_count);
   code = write_batch(s, c, batch, err);
   s->chain_left = code == DURO_OK;
+  if (code != DURO_OK) duro__sqlite_counts_forget(s);
   return duro__sqlite_write_end(s, c, code, err);
 }

@@ -131,7 +131,7 @@ static duro_code write_history(duro_store *s, duro__sqlite_conn *c, const fold_r
 
 typedef struct projection {
   duro_status status;
-  int64_t updated_at_ms, execution_id, event_count, wake_at_ms, wake_seq;
+  int64_t updated_at_ms, execution_id, event_count, wake_at_ms, wake_seq, counted_seq;
   duro_str waiting_on; // in the scratch arena
 } projection;
 
@@ -147,6 +147,7 @@ static duro_code read_projection(duro_store *s, duro__sqlite_conn *c, int64_t ke
   p->event_count = take_int(&st);
   p->wake_at_ms = take_wake(&st);
   p->wake_seq = take_int(&st);
+  p->counted_seq = take_int(&st);
   p->waiting_on = take_text(&st, &s->scratch);
   finish(&st);
   return s->scratch.oom ? duro_fail_oom(err) : code;
@@ -157,13 +158,14 @@ static duro_code read_projection(duro_store *s, duro__sqlite_conn *c, int64_t ke
 static unsigned project(const duro_store *s, const projection *old, const fold_row *rows,
                         size_t count, duro_instance_row *new_row) {
   const fold_row *last = NULL;
-  unsigned set = DURO__SET_COUNTS;
+  unsigned set = rows[count - 1].seq > old->counted_seq ? DURO__SET_COUNTS : 0;
   *new_row = (duro_instance_row){.key = rows[0].key, .event_count = old->event_count};
   for (size_t i = 0; i < count; i++) {
-    new_row->turn_us_total += rows[i].turn_us;
+    bool counted = rows[i].seq <= old->counted_seq;
+    if (!counted) new_row->turn_us_total += rows[i].turn_us;
     if (rows[i].event_count == 0) continue;
     last = &rows[i];
-    new_row->turns++;
+    if (!counted) new_row->turns++;
     if (rows[i].execution_id != old->execution_id) continue;
     int64_t events = rows[i].first_event_id + rows[i].event_count - 1;
     if (events > new_row->event_count) new_row->event_count = events;
@@ -209,7 +211,8 @@ static duro_code fold_instance(duro_store *s, duro__sqlite_conn *c, const fold_r
     }
     if (code != DURO_OK) return code;
   }
-  return duro__sqlite_update_instance(s, c, set, &new_row, old.wake_seq, s->chain.listed_to, err);
+  return duro__sqlite_update_instance(s, c, set, &new_row, rows[count - 1].seq, s->chain.listed_to,
+                                      err);
 }
 
 // --- All ---
@@ -275,6 +278,7 @@ duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t
   if (code != DURO_OK) return code;
   bool no_tail = false;
   int64_t folded_seq = 0;
+  duro__sqlite_counts_forget(s);
   code = fold(s, c, epoch, now_ms, max_rows, folded, &folded_seq, &no_tail, err);
   give_back(&s->fold_bytes);
   give_back(&s->fold_text);

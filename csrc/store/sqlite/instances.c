@@ -231,7 +231,7 @@ static duro_code prepare_update(duro_store *s, duro__sqlite_conn *c, const updat
 
 // The numbers are those of the parts in queries.sql: `at` is one before the next parameter.
 static void put_update(statement *st, int table, unsigned set, const duro_instance_row *row,
-                       int64_t wake_seq) {
+                       int64_t seq) {
   put_int(st, row->key);
   if (set & DURO__SET_UPDATED) put_int(st, row->updated_at_ms);
   if (set & DURO_SET_STATUS) {
@@ -264,7 +264,7 @@ static void put_update(statement *st, int table, unsigned set, const duro_instan
   if (set & DURO_SET_WAKE) {
     st->at = 13;
     put_wake(st, row->wake_at_ms);
-    if (table == INSTANCES) put_int(st, wake_seq);
+    if (table == INSTANCES) put_int(st, seq);
   }
   if (set & DURO__SET_WAITING) {
     st->at = 15;
@@ -275,11 +275,13 @@ static void put_update(statement *st, int table, unsigned set, const duro_instan
     put_int(st, row->event_count);
     put_int(st, row->turns);
     put_int(st, row->turn_us_total);
+    st->at = 20;
+    put_int(st, seq);
   }
 }
 
 static duro_code update(duro_store *s, duro__sqlite_conn *c, int table, unsigned set,
-                        const duro_instance_row *row, int64_t wake_seq, duro_error **err) {
+                        const duro_instance_row *row, int64_t seq, duro_error **err) {
   set &= tables[table].parts_of_it;
   if (!set) return DURO_OK;
   sqlite3_stmt **stmt = &c->updates[table][set];
@@ -288,14 +290,14 @@ static duro_code update(duro_store *s, duro__sqlite_conn *c, int table, unsigned
     if (code != DURO_OK) return code;
   }
   statement st = {c, *stmt, 0, SQLITE_OK};
-  put_update(&st, table, set, row, wake_seq);
+  put_update(&st, table, set, row, seq);
   return duro__sqlite_run(&st, err);
 }
 
 duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
-                                       const duro_instance_row *row, int64_t wake_seq,
-                                       int64_t listed_to, duro_error **err) {
-  duro_code code = update(s, c, INSTANCES, set, row, wake_seq, err);
+                                       const duro_instance_row *row, int64_t seq, int64_t listed_to,
+                                       duro_error **err) {
+  duro_code code = update(s, c, INSTANCES, set, row, seq, err);
   if (code == DURO_OK && row->key <= listed_to) code = update(s, c, LISTED, set, row, 0, err);
   return code;
 }

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include "base/map.h"
 #include "duro_store.h"
 #include "store/sqlite/queries.h"
 #include "store/sqlite/sql.h"
@@ -119,6 +120,8 @@ struct duro_store {
   int reuse_frames;      // how many that shall be when the log is to begin anew
   duro__sqlite_fold_row *fold_rows;
   size_t fold_capacity;
+  duro_map uncounted; // by instance key (counts.c); its values are in uncounted_entries
+  duro_arena uncounted_entries;
   duro_buf fold_bytes, fold_text;
 
   pthread_mutex_t pool_lock; // guards `idle`, `idle_count` and `data_version`
@@ -250,10 +253,10 @@ duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
                                        const duro_instance_row *row, int64_t key, bool with_waits,
                                        int64_t listed_to, duro_error **err);
 // Updates the members that `set` names. COUNTS adds row->turns and row->turn_us_total to the
-// totals.
+// totals. `seq`: the row of the journal up to which it says how things stand.
 duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
-                                       const duro_instance_row *row, int64_t wake_seq,
-                                       int64_t listed_to, duro_error **err);
+                                       const duro_instance_row *row, int64_t seq, int64_t listed_to,
+                                       duro_error **err);
 // Index rows that follow from texts of the instance's row: those of this text come, or go.
 typedef enum duro__index_change { DURO__INDEX_ADD, DURO__INDEX_REMOVE } duro__index_change;
 duro_code duro__sqlite_change_waits(duro_store *s, duro__sqlite_conn *c, duro__index_change change,
@@ -300,6 +303,15 @@ duro_code duro__sqlite_list_one(duro__sqlite_conn *c, int64_t key, duro_error **
 duro_code duro__sqlite_list_new(duro__sqlite_conn *c, int64_t listed_to, int64_t most,
                                 duro_error **err);
 duro_code duro__sqlite_unlist(duro__sqlite_conn *c, int64_t key, duro_error **err);
+
+// --- counts.c ---
+// Within a transaction, in this order: what it inserts, its turns, its updates.
+void duro__sqlite_counts_begin(duro_store *s, int64_t key);
+void duro__sqlite_counts_add(duro_store *s, const duro_turn_row *turn);
+void duro__sqlite_counts_execution(duro_store *s, int64_t key, int64_t execution_id);
+// Sets *out's counts of events and of the turns that its row does not count; false: only folding knows them.
+bool duro__sqlite_counts_take(duro_store *s, int64_t key, duro_instance_row *out);
+void duro__sqlite_counts_forget(duro_store *s);
 
 // --- tail.c ---
 void duro__sqlite_tail_init(duro__sqlite_tail *t);

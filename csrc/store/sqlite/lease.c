@@ -68,6 +68,7 @@ duro_code duro__sqlite_acquire(duro_store *s, const duro_lease *wanted, bool ste
   duro_code code = duro__sqlite_write_begin(s, "acquire", &c, err);
   if (code != DURO_OK) return code;
   duro__sqlite_tail_forget(&s->tail);
+  duro__sqlite_counts_forget(s);
   code = acquire(c, wanted, steal, now_ms, arena, held, err);
   return duro__sqlite_write_end(s, c, code, err);
 }

@@ -117,7 +117,8 @@ FROM instances WHERE instance_key > ? ORDER BY instance_key LIMIT ?
 DELETE FROM listed WHERE instance_key = ?
 
 -- name: read_projection
-SELECT status, updated_at_ms, execution_id, event_count, wake_at_ms, wake_seq, waiting_on
+SELECT status, updated_at_ms, execution_id, event_count, wake_at_ms, wake_seq, counted_seq,
+  waiting_on
 FROM instances WHERE instance_key = ?
 
 -- name: delete_instance
@@ -162,7 +163,7 @@ wake_seq = ?15
 waiting_on = ?16
 
 -- name: set_counts
-event_count = ?17, turns = turns + ?18, turn_us_total = turn_us_total + ?19
+event_count = ?17, turns = turns + ?18, turn_us_total = turn_us_total + ?19, counted_seq = ?21
 
 -- name: insert_wait
 INSERT OR IGNORE INTO waits (what, instance_key) VALUES (?, ?)

@@ -22,6 +22,8 @@ static void close_store(duro_store *s) {
   duro_buf_free(&s->fold_text);
   duro_arena_free(&s->scratch);
   duro__sqlite_chain_free(s);
+  duro__sqlite_counts_forget(s);
+  duro_arena_free(&s->uncounted_entries);
   duro__sqlite_tail_deinit(&s->tail);
   pthread_mutex_destroy(&s->checkpoint_lock);
   pthread_mutex_destroy(&s->pool_lock);

@@ -6,6 +6,9 @@
 -- Invariant: `listed` has exactly the instances up to its greatest key, and says of each what its row in
 -- `instances` says. Lists look at the few newer ones themselves (listed.c).
 
+-- The turns of the journal up to this row are in event_count, turns and turn_us_total (counts.c).
+ALTER TABLE instances ADD COLUMN counted_seq INTEGER NOT NULL DEFAULT 0;
+
 CREATE TABLE listed (
   instance_key INTEGER PRIMARY KEY,
   status TEXT NOT NULL,

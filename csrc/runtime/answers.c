@@ -111,26 +111,6 @@ void duro__add_status_unknown(duro_buf *b, duro_str id) {
   duro_buf_add_char(b, '}');
 }
 
-// --- Events ---
-
-#define ADD_INT(member, key)                                                                       \
-  if (e->member) duro__add_int_member(b, key, e->member);
-#define ADD_TEXT(member, key) duro__add_text_member(b, key, e->member);
-#define ADD_JSON(member, key) duro__add_json_member(b, key, e->member);
-#define ADD_BOOL(member, key)                                                                      \
-  if (e->member) duro__add_json_member(b, key, DURO_STR("true"));
-
-void duro__add_event(duro_buf *b, const duro_event *e) {
-  duro_buf_add_char(b, '{');
-  duro__add_int_member(b, "event_id", e->id);
-  duro__add_text_member(b, "kind", duro_str_from(duro_event_kind_string(e->kind)));
-  duro__add_time_member(b, "timestamp", e->at_ms);
-#define X(member, key, TYPE, public_key) ADD_##TYPE(member, public_key)
-  DURO_EVENT_FIELDS(X)
-#undef X
-  duro_buf_add_char(b, '}');
-}
-
 // --- Failures ---
 
 void duro__fail_with(duro_request *r, duro_code code, duro_error *err) {

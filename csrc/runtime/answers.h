@@ -21,7 +21,6 @@ void duro__add_summary(duro_buf *b, const duro_instance_row *row);
 void duro__add_status(duro_buf *b,
                       const duro_instance_row *row); // {instance_id,status,output?,error?}
 void duro__add_status_unknown(duro_buf *b, duro_str id);
-void duro__add_event(duro_buf *b, const duro_event *e); // in its public form
 
 // A stored value. One that cannot be read shows the error corrupt in its place: the rest stays readable.
 void duro__add_payload_member(duro_buf *b, const char *key, duro_str json); // absent: nothing

@@ -15,6 +15,44 @@ static bool read_one(duro_runtime *rt, duro_request *r, duro_str args, duro_aren
          duro__read_row(rt, r, id, arena, row);
 }
 
+// --- One event ---
+
+// Exported it is as on disk, but that it always tells its time, and payloads are texts of JSON: so they come
+// back as they were, whatever reads the export in between.
+typedef enum event_form { PUBLIC, EXPORTED } event_form;
+
+static void add_payload(duro_buf *b, const char *key, duro_str json, event_form form) {
+  if (form == PUBLIC)
+    duro__add_json_member(b, key, json);
+  else if (json.n)
+    duro__add_text_member(b, key, json);
+}
+
+static void add_event(duro_buf *b, const duro_event *e, event_form form) {
+  bool exported = form == EXPORTED;
+  duro_buf_add_char(b, '{');
+  duro__add_int_member(b, exported ? "id" : "event_id", e->id);
+  duro__add_text_member(b, "kind", duro_str_from(duro_event_kind_string(e->kind)));
+  if (exported)
+    duro__add_int_member(b, "at", e->at_ms);
+  else
+    duro__add_time_member(b, "timestamp", e->at_ms);
+#define INT(key, member)                                                                           \
+  if (member) duro__add_int_member(b, key, member);
+#define TEXT(key, member) duro__add_text_member(b, key, member);
+#define JSON(key, member) add_payload(b, key, member, form);
+#define BOOL(key, member)                                                                          \
+  if (member) duro__add_json_member(b, key, DURO_STR("true"));
+#define X(member, disk_key, TYPE, public_key) TYPE(exported ? disk_key : public_key, e->member)
+  DURO_EVENT_FIELDS(X)
+#undef X
+#undef INT
+#undef TEXT
+#undef JSON
+#undef BOOL
+  duro_buf_add_char(b, '}');
+}
+
 // --- history: pages of one execution ---
 
 #define PAGE_EVENTS 1000
@@ -132,7 +170,7 @@ static void add_page(duro_buf *b, const history_page *p, const duro_events *even
       break;
     }
     if (count++) duro_buf_add_char(b, ',');
-    duro__add_event(b, e);
+    add_event(b, e, PUBLIC);
     last_id = e->id;
   }
   duro_buf_add_char(b, ']');
@@ -182,31 +220,7 @@ void duro__verb_history(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_arena_free(&arena);
 }
 
-// --- export: events as they are on disk, but that each tells its time, and payloads are texts of JSON ---
-
-#define ADD_INT(member, key)                                                                       \
-  if (e->member) duro__add_int_member(b, key, e->member);
-#define ADD_TEXT(member, key) duro__add_text_member(b, key, e->member);
-#define ADD_JSON(member, key)                                                                      \
-  if (e->member.n) duro__add_text_member(b, key, e->member);
-#define ADD_BOOL(member, key)                                                                      \
-  if (e->member) duro__add_json_member(b, key, DURO_STR("true"));
-
-static void add_exported_event(duro_buf *b, const duro_event *e) {
-  duro_buf_add_char(b, '{');
-  duro__add_int_member(b, "id", e->id);
-  duro__add_text_member(b, "kind", duro_str_from(duro_event_kind_string(e->kind)));
-  duro__add_int_member(b, "at", e->at_ms);
-#define X(member, key, TYPE, public_key) ADD_##TYPE(member, key)
-  DURO_EVENT_FIELDS(X)
-#undef X
-  duro_buf_add_char(b, '}');
-}
-
-#undef ADD_INT
-#undef ADD_TEXT
-#undef ADD_JSON
-#undef ADD_BOOL
+// --- export: every execution, its events in their exported form ---
 
 static bool add_execution(duro_runtime *rt, duro_request *r, int64_t key, int64_t execution_id) {
   duro_arena arena = {0};
@@ -220,7 +234,7 @@ static bool add_execution(duro_runtime *rt, duro_request *r, int64_t key, int64_
     duro_buf_add_char(b, '[');
     for (size_t i = 0; i < events.count; i++) {
       if (i) duro_buf_add_char(b, ',');
-      add_exported_event(b, &events.items[i]);
+      add_event(b, &events.items[i], EXPORTED);
     }
     duro_buf_add_lit(b, "]}");
   }

@@ -162,7 +162,7 @@ struct duro__exec {
   int64_t parent_event_id, deadline_ms;
   void *program;
   int64_t last_id, now_ms;
-  duro_prng prng;
+  duro_prng prng; // once it is `seeded`
 
   // How it stands. `broken`: an error came in the middle of a step. `scanned`: there is state, but no
   // program that stands where it ends. `sealed`: no further turn at all, after a look back and when a
@@ -174,6 +174,7 @@ struct duro__exec {
   bool runs;             // there is a program to tell things to: not while scanning
   bool stepping;         // the program is inside begin or step
   bool side_effect_open; // the code runs a side effect's function
+  bool seeded;
 
   duro__replay *replay;  // NULL = live
   duro__live_turn *turn; // NULL = none yet, or left

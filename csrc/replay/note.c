@@ -23,21 +23,6 @@ duro_str duro__put_text(char **at, duro_str text) {
   return copy;
 }
 
-// "{run id}:{execution}": another execution of the same run draws other numbers.
-static void seed(duro__exec *x) {
-  char text[DURO_MAX_NAME_BYTES];
-  duro_str run_id = x->start.run_id;
-  size_t n = run_id.n < sizeof text - 24 ? run_id.n : sizeof text - 24;
-  if (n) memcpy(text, run_id.p, n);
-  text[n++] = ':';
-  uint64_t rest = (uint64_t)x->start.execution_id;
-  do {
-    text[n++] = (char)('0' + rest % 10);
-    rest /= 10;
-  } while (rest);
-  duro_prng_seed(&x->prng, (duro_str){text, n});
-}
-
 static duro_code note_started(duro__exec *x, const duro_event *e, duro_error **err) {
   duro_program_start *s = &x->start;
   size_t size = e->name.n + e->version.n + e->parent.n + e->run_id.n + e->input.n + 5;
@@ -54,7 +39,6 @@ static duro_code note_started(duro__exec *x, const duro_event *e, duro_error **e
   x->held = duro_str_equal(e->reason, DURO_HELD_REASON);
   x->started = true;
   x->status = DURO_STATUS_RUNNING;
-  seed(x);
   return e->carry.n ? duro__carry_read(x, e->carry, err) : DURO_OK;
 }
 

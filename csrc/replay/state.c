@@ -154,7 +154,28 @@ int64_t duro_turn_now_ms(const duro_turn *t) { return duro__exec_of(t)->now_ms; 
 bool duro_turn_replaying(const duro_turn *t) { return duro__exec_of(t)->replay != NULL; }
 int64_t duro_turn_history_length(const duro_turn *t) { return duro__exec_of(t)->last_id; }
 bool duro_turn_cancel_requested(const duro_turn *t) { return duro__exec_of(t)->cancel_requested; }
-duro_prng *duro_turn_prng(duro_turn *t) { return &duro__exec_of(t)->prng; }
+// "{run id}:{execution}": another execution of the same run draws other numbers.
+static void seed(duro__exec *x) {
+  char text[DURO_MAX_NAME_BYTES];
+  duro_str run_id = x->start.run_id;
+  size_t n = run_id.n < sizeof text - 24 ? run_id.n : sizeof text - 24;
+  if (n) memcpy(text, run_id.p, n);
+  text[n++] = ':';
+  uint64_t rest = (uint64_t)x->start.execution_id;
+  do {
+    text[n++] = (char)('0' + rest % 10);
+    rest /= 10;
+  } while (rest);
+  duro_prng_seed(&x->prng, (duro_str){text, n});
+}
+
+// Most code never draws one, so it is seeded by the first who does.
+duro_prng *duro_turn_prng(duro_turn *t) {
+  duro__exec *x = duro__exec_of(t);
+  if (!x->seeded) seed(x);
+  x->seeded = true;
+  return &x->prng;
+}
 const duro_program_start *duro_turn_start_info(const duro_turn *t) {
   return &duro__exec_of(t)->start;
 }

@@ -43,11 +43,10 @@ static bool fail_memory(duro_request *r) {
   return false;
 }
 
-static bool read_text(duro_request *r, duro_str args, const char *key, duro__need need,
-                      duro_arena *arena, duro_str *out) {
+static bool text_of_member(duro_request *r, duro_str value, const char *key, duro__need need,
+                           duro_arena *arena, duro_str *out) {
   *out = DURO_NONE;
-  duro_str value = duro__member(args, key);
-  if (!value.p) {
+  if (!value.p || is_null(value)) {
     if (need == DURO__OPTIONAL) return true;
     duro__request_fail(r, DURO_INVALID_ARGUMENT, "the argument '%s' is missing", key);
     return false;
@@ -60,10 +59,20 @@ static bool read_text(duro_request *r, duro_str args, const char *key, duro__nee
   return out->p ? true : fail_memory(r);
 }
 
+static bool read_text(duro_request *r, duro_str args, const char *key, duro__need need,
+                      duro_arena *arena, duro_str *out) {
+  return text_of_member(r, duro_json_member(args, key), key, need, arena, out);
+}
+
+bool duro__arg_id_of(duro_request *r, duro_str value, const char *key, duro__need need,
+                     size_t max_bytes, duro_arena *arena, duro_str *out) {
+  if (!text_of_member(r, value, key, need, arena, out)) return false;
+  return !out->p || duro__argument_id_ok(r, key, *out, max_bytes);
+}
+
 bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need need,
                   size_t max_bytes, duro_arena *arena, duro_str *out) {
-  if (!read_text(r, args, key, need, arena, out)) return false;
-  return !out->p || duro__argument_id_ok(r, key, *out, max_bytes);
+  return duro__arg_id_of(r, duro_json_member(args, key), key, need, max_bytes, arena, out);
 }
 
 static bool too_large(duro_request *r, const char *key, size_t bytes, size_t allowed) {
@@ -142,9 +151,13 @@ bool duro__arg_words(duro_request *r, duro_str args, const char *key, const char
 
 // --- The others ---
 
-bool duro__arg_payload(duro_request *r, duro_str args, const char *key, duro_str *out) {
-  *out = duro_json_member(args, key);
+bool duro__arg_payload_of(duro_request *r, duro_str value, const char *key, duro_str *out) {
+  *out = value;
   return out->n <= DURO_MAX_PAYLOAD_BYTES || too_large(r, key, out->n, DURO_MAX_PAYLOAD_BYTES);
+}
+
+bool duro__arg_payload(duro_request *r, duro_str args, const char *key, duro_str *out) {
+  return duro__arg_payload_of(r, duro_json_member(args, key), key, out);
 }
 
 bool duro__arg_int(duro_request *r, duro_str args, const char *key, int64_t otherwise,

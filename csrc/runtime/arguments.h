@@ -18,6 +18,10 @@ bool duro__arg_object(duro_request *r, duro_str arguments);
 // A text that obeys the rule of ids and names (UTF-8, no control characters, 1..max bytes).
 bool duro__arg_id(duro_request *r, duro_str args, const char *key, duro__need need,
                   size_t max_bytes, duro_arena *arena, duro_str *out);
+// The same of a member that was looked up already.
+bool duro__arg_id_of(duro_request *r, duro_str value, const char *key, duro__need need,
+                     size_t max_bytes, duro_arena *arena, duro_str *out);
+bool duro__arg_payload_of(duro_request *r, duro_str value, const char *key, duro_str *out);
 bool duro__argument_id_ok(duro_request *r, const char *what, duro_str id, size_t max_bytes);
 bool duro__arg_text(duro_request *r, duro_str args, const char *key, size_t max_bytes,
                     duro_arena *arena, duro_str *out);

@@ -77,37 +77,47 @@ static bool give_id(duro_runtime *rt, duro_request *r, duro_arena *arena, duro__
   return false;
 }
 
-// Whether there is more than name, id and input: each look for a member goes through all of the text.
-static bool has_rare_members(duro_str args) {
+// What most starts have and nothing else, in one walk through the text. False: there is more.
+typedef struct common {
+  duro_str name, id, input;
+} common;
+
+static bool read_common(duro_str args, common *out) {
   duro_json_reader reader;
+  *out = (common){0};
   duro_json_open(&reader, args);
   duro_json_type type = duro_json_next(&reader);
   while ((type = duro_json_next(&reader)) == DURO_JSON_KEY) {
     duro_str key = reader.text;
-    bool common = duro_str_equal(key, DURO_STR("name")) || duro_str_equal(key, DURO_STR("id")) ||
-                  duro_str_equal(key, DURO_STR("input"));
-    if (!common || !duro_json_skip(&reader, NULL)) return true;
+    duro_str *slot = duro_str_equal(key, DURO_STR("name"))    ? &out->name
+                     : duro_str_equal(key, DURO_STR("id"))    ? &out->id
+                     : duro_str_equal(key, DURO_STR("input")) ? &out->input
+                                                              : NULL;
+    if (!slot || slot->p || !duro_json_skip(&reader, slot)) return false;
   }
-  return type != DURO_JSON_END_OBJECT;
-}
-
-static bool read_rare(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
-                      duro__start *out) {
-  if (!has_rare_members(args)) return true;
-  return duro__arg_attributes(r, args, &out->instance.attributes) &&
-         read_version(r, args, arena, out) && read_times(rt, r, args, out) &&
-         read_conflict(r, args, arena, out) && read_event(r, args, arena, out);
+  return type == DURO_JSON_END_OBJECT;
 }
 
 bool duro__start_read(duro_runtime *rt, duro_request *r, duro_str args, duro_arena *arena,
                       duro__start *out) {
   *out = (duro__start){.on_conflict = DURO__ON_CONFLICT_FAIL};
   duro__new_instance *n = &out->instance;
-  return duro__arg_object(r, args) &&
-         duro__arg_id(r, args, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena, &n->name) &&
-         duro__arg_id(r, args, "id", DURO__OPTIONAL, DURO_MAX_ID_BYTES, arena, &n->id) &&
-         duro__arg_payload(r, args, "input", &n->input) && read_rare(rt, r, args, arena, out) &&
-         give_id(rt, r, arena, out);
+  common c;
+  if (!duro__arg_object(r, args)) return false;
+  bool plain = read_common(args, &c);
+  if (!plain) {
+    c = (common){duro_json_member(args, "name"), duro_json_member(args, "id"),
+                 duro_json_member(args, "input")};
+  }
+  if (!duro__arg_id_of(r, c.name, "name", DURO__REQUIRED, DURO_MAX_NAME_BYTES, arena, &n->name) ||
+      !duro__arg_id_of(r, c.id, "id", DURO__OPTIONAL, DURO_MAX_ID_BYTES, arena, &n->id) ||
+      !duro__arg_payload_of(r, c.input, "input", &n->input))
+    return false;
+  if (!plain && !(duro__arg_attributes(r, args, &n->attributes) &&
+                  read_version(r, args, arena, out) && read_times(rt, r, args, out) &&
+                  read_conflict(r, args, arena, out) && read_event(r, args, arena, out)))
+    return false;
+  return give_id(rt, r, arena, out);
 }
 
 // --- What is there already ---
@@ -291,7 +301,7 @@ typedef struct start_list {
   DURO__VEC(duro__start) items;    // to be created
   DURO__VEC(duro__start) existing; // that get their event
   DURO__VEC(duro__tree) trees;     // to be replaced
-  duro_map ids;                    // of those to be created, to notice one given twice
+  duro_map ids;                    // given ones of those to be created, to notice one given twice
   duro_map keys;                   // of what is in a tree
   duro_arena arena;
 } start_list;
@@ -354,7 +364,7 @@ static bool add_tree(duro_runtime *rt, duro_request *r, start_list *l, duro_str 
 static bool add_start(duro_runtime *rt, duro_request *r, start_list *l, duro_str args) {
   duro__start s;
   if (!duro__start_read(rt, r, args, &l->arena, &s)) return false;
-  if (duro_map_get(&l->ids, s.instance.id)) {
+  if (!s.generated && duro_map_get(&l->ids, s.instance.id)) {
     duro__request_fail(r, DURO_ALREADY_EXISTS, "instance '%.*s' is given twice",
                        DURO_FMT(s.instance.id));
     return false;
@@ -371,7 +381,7 @@ static bool add_start(duro_runtime *rt, duro_request *r, start_list *l, duro_str
   if (what != FOUND_NONE && !replaces) return add_existing(rt, r, l, &s);
   if (replaces && !add_tree(rt, r, l, s.instance.id)) return false;
   duro__start *slot = duro__vec_push(&l->items);
-  if (!slot || !duro_map_put(&l->ids, s.instance.id, l)) {
+  if (!slot || (!s.generated && !duro_map_put(&l->ids, s.instance.id, l))) {
     duro__fail_memory(r);
     return false;
   }

@@ -29,12 +29,13 @@
 #define DURO_AUDIT_LOOKED_AT     20000 // entries behind one answer when some are hidden: some 50 ms
 #define DURO_PARTITIONS          64    // shares of the instances that leases are given for
 #define DURO_BATCH_TURNS         1000  // measured: more gains nothing and costs latency
-#define DURO_BATCHES_IN_FLIGHT   3     // between loop and store thread; measured 2 to 4
-#define DURO_WATCHDOG_MS         10000 // a turn that runs longer is noted
-#define DURO_LEASE_MS            30000 // what another host must wait after a crash here
-#define DURO_NO_SIGN_MS          60000 // an owner that did not renew its lease for so long is stuck
-#define DURO_HEALTHY_MS          2000 // who has not moved for so long, with work to do, is not healthy
-#define DURO_MAX_WORKER_THREADS  1024 // beyond it threads cost more than they wait
+#define DURO_BATCHES_IN_FLIGHT                                                                     \
+  6 // to the store thread, so that a fold holds up no turns; measured 3 to 10
+#define DURO_WATCHDOG_MS        10000 // a turn that runs longer is noted
+#define DURO_LEASE_MS           30000 // what another host must wait after a crash here
+#define DURO_NO_SIGN_MS         60000 // an owner that did not renew its lease for so long is stuck
+#define DURO_HEALTHY_MS         2000 // who has not moved for so long, with work to do, is not healthy
+#define DURO_MAX_WORKER_THREADS 1024 // beyond it threads cost more than they wait
 #define DURO_THREAD_PATIENCE_MS                                                                    \
   2000 // close waits for worker threads that long, then leaves them behind
 

@@ -34,9 +34,10 @@ void duro__sqlite_counts_add(duro_store *s, const duro_turn_row *turn) {
   entry->event_count = turn->first_event_id + turn->event_count - 1;
 }
 
+// The turns of a batch come before its updates, so a later execution's may be there already.
 void duro__sqlite_counts_execution(duro_store *s, int64_t key, int64_t execution_id) {
   uncounted *entry = s->uncounted.count ? duro_map_get_int(&s->uncounted, key) : NULL;
-  if (!entry || entry->execution_id == execution_id) return;
+  if (!entry || entry->execution_id >= execution_id) return;
   entry->execution_id = execution_id;
   entry->event_count = 0;
 }

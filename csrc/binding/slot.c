@@ -51,8 +51,15 @@ void duro__slot_add(duro__program *p, int64_t id, duro__task *task, duro__fiber 
   p->slot_live++;
 }
 
+// Ids ascend by one at least, so a slot is no farther from either end than its id is: in a fan-out that
+// leaves one place.
 duro__slot *duro__slot_find(duro__program *p, int64_t id) {
-  size_t low = 0, high = p->slot_count;
+  if (!p->slot_count || id < p->slots[0].id) return NULL;
+  size_t last = p->slot_count - 1, low = 0, high = last;
+  if (id > p->slots[last].id) return NULL;
+  uint64_t ahead = (uint64_t)(id - p->slots[0].id), behind = (uint64_t)(p->slots[last].id - id);
+  if (ahead < high) high = (size_t)ahead;
+  if (behind < last) low = last - (size_t)behind;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     if (p->slots[middle].id < id) {
@@ -61,7 +68,7 @@ duro__slot *duro__slot_find(duro__program *p, int64_t id) {
       high = middle;
     }
   }
-  if (low == p->slot_count || p->slots[low].id != id) return NULL;
+  if (p->slots[low].id != id) return NULL;
   return p->slots[low].task || p->slots[low].fiber ? &p->slots[low] : NULL;
 }
 

@@ -70,7 +70,6 @@ typedef struct duro__open {
   int64_t bound_event; // wait: the event_received it holds, 0 = none
   void *runtime;       // the runtime's own (its job); NULL after load
   bool ended;          // runtime: for a moment: a message that ends its attempt waits (jobs.h)
-  bool begins;         // runtime: its job is made when there is room (attempts.c)
   duro_str heartbeat;  // JSON details of the newest heartbeat, absent = none (not in history)
 } duro__open;
 
@@ -87,6 +86,7 @@ typedef enum duro__effect_kind {
 
 typedef struct duro__effect {
   duro__effect_kind kind;
+  bool queued; // START_JOB: of a task that is served elsewhere
   int64_t task;
   void *runtime; // CANCEL_JOB: what the open entry's `runtime` was
   // What is sent or started, in the turn's arena; NULL where an own task says it all: START_JOB,

@@ -40,9 +40,15 @@ static bool make_room(duro__exec *x) {
   return true;
 }
 
-// The first slot whose id is not less.
+// The first slot whose id is not less. Ids ascend by one at least, so its distance from either end is no
+// greater than that of the ids: in a fan-out, where nothing lies between its tasks, that leaves one place.
 static size_t lower_bound(const duro__open_set *s, int64_t id) {
-  size_t low = s->begin, high = s->end;
+  if (s->begin == s->end || id <= s->slots[s->begin].id) return s->begin;
+  if (id > s->slots[s->end - 1].id) return s->end;
+  uint64_t ahead = (uint64_t)(id - s->slots[s->begin].id);
+  uint64_t behind = (uint64_t)(s->slots[s->end - 1].id - id), last = s->end - 1 - s->begin;
+  size_t low = behind < last ? s->end - 1 - behind : s->begin;
+  size_t high = ahead < last ? s->begin + ahead : s->end - 1;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     if (s->slots[middle].id < id) {

@@ -167,7 +167,9 @@ static duro__effect *add(duro__exec *x, duro__effect_kind kind, int64_t task) {
 
 duro_code duro__effect_start(duro__exec *x, duro__effect_kind kind, duro__entry *task) {
   if (x->replay) return DURO_OK;
-  if (!add(x, kind, task->open.id)) return DURO_OUT_OF_MEMORY;
+  duro__effect *e = add(x, kind, task->open.id);
+  if (!e) return DURO_OUT_OF_MEMORY;
+  e->queued = task->open.queue.p != NULL;
   task->start_turn = x->turn_number;
   task->start_place = (uint32_t)x->turn->effect_count - 1;
   return DURO_OK;

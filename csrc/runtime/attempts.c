@@ -7,8 +7,9 @@
 
 // --- Beginning ---
 //
-// A job is made when it may begin, or, while enough are ready, stays a mark at its open task. So a fan-out has no
-// hundred thousand jobs in memory at once, and the activities of others need not wait for all of them.
+// A job is made when it may begin; or, while enough are ready, later: until then it is a number in a range of
+// tasks. So a fan-out has no hundred thousand jobs in memory at once, and the activities of others need not wait
+// for all of them.
 
 static void enlist(duro_runtime *rt, duro__instance *i) {
   if (i->begins) return;
@@ -41,30 +42,43 @@ static bool has_range(const duro__instance *i) {
 }
 
 bool duro__job_begins(const duro__instance *i, const duro__open *o) {
-  return has_range(i) && o->id > i->begin_after && o->id <= i->begin_to;
+  return has_range(i) && o->id > i->begin_after && o->id <= i->begin_to &&
+         o->kind == DURO__OPEN_ACTIVITY && !o->queue.p;
 }
 
-void duro__job_begin(duro_runtime *rt, duro__instance *i, duro__open *o) {
-  bool room = rt->ready_jobs.count < DURO__JOBS_PER_STEP && !rt->beginning_head;
-  bool again = has_range(i) && o->id <= i->begin_after; // a retry
-  if (room || again || o->queue.p) {
-    duro__job_start(rt, i, o);
-    return;
-  }
-  if (!has_range(i)) {
-    i->begin_after = o->id - 1;
-    i->begin_to = 0;
+// Whether it is the first attempt of its task. Tasks may begin in the order of their ids.
+static bool is_first(duro__instance *i, int64_t task) {
+  if (i->begin_execution != i->execution_id) {
     i->begin_execution = i->execution_id;
+    i->begin_last = i->begin_to = 0;
+  }
+  if (task <= i->begin_last) return false;
+  i->begin_last = task;
+  return true;
+}
+
+static void begin_later(duro_runtime *rt, duro__instance *i, int64_t task) {
+  if (!i->begin_to) {
+    i->begin_after = task - 1;
     i->begin_ns = rt->tick_ns;
     i->begin_at_ms = rt->virtual_now_ms;
   }
-  if (o->id > i->begin_to) i->begin_to = o->id;
-  if (!o->begins) {
-    o->begins = true;
-    i->begin_count++;
-    rt->beginning_count++;
-  }
+  i->begin_to = task;
+  i->begin_count++;
+  rt->beginning_count++;
   enlist(rt, i);
+}
+
+// So what is in the range are first attempts, and all of them; their tasks need not be looked at before.
+void duro__job_begin(duro_runtime *rt, const duro__after *a) {
+  duro__instance *i = a->instance;
+  bool room = rt->ready_jobs.count < DURO__JOBS_PER_STEP && !rt->beginning_head;
+  if (is_first(i, a->task) && !room && !a->queued) {
+    begin_later(rt, i, a->task);
+    return;
+  }
+  duro__open *o = duro__exec_open(i->exec, a->task);
+  if (o && (!o->runtime || a->queued)) duro__job_start(rt, i, o);
 }
 
 // What was cancelled meanwhile is still counted.
@@ -73,13 +87,13 @@ static void count_none(duro_runtime *rt, duro__instance *i) {
   i->begin_count = 0;
 }
 
-// The next one that has the mark, in the order of their tasks; it loses it. NULL: there is none.
+// In the order of their tasks. NULL: there is none.
 static duro__open *next_to_begin(duro_runtime *rt, duro__instance *i) {
   duro__open *o;
   while ((o = duro__exec_open_next(i->exec, i->begin_after)) && o->id <= i->begin_to) {
+    bool begins = duro__job_begins(i, o);
     i->begin_after = o->id;
-    if (!o->begins) continue;
-    o->begins = false;
+    if (!begins) continue; // a timer, say
     i->begin_count--;
     rt->beginning_count--;
     return o;
@@ -122,6 +136,8 @@ void duro__jobs_begun(duro_runtime *rt, duro__instance *i) {
   delist(rt, i);
   count_none(rt, i);
   i->begin_to = 0;
+  i->begin_execution = i->execution_id;
+  i->begin_last = i->exec ? duro__exec_last_event_id(i->exec) : 0;
 }
 
 // Dropped after a fault of the store: its jobs outlive it, and it finds them when it is loaded again. What was

@@ -319,8 +319,7 @@ static void effects(duro_runtime *rt, duro__batch *b) {
       continue;
     }
     if (!i->exec || i->gone || i->execution_id != a->execution_id) continue;
-    duro__open *open = duro__exec_open(i->exec, a->task);
-    if (open && (!open->runtime || open->queue.p)) duro__job_begin(rt, i, open);
+    duro__job_begin(rt, a);
   }
 }
 

@@ -81,9 +81,9 @@ struct duro__instance {
   int64_t last_seq;     // newest journal row; may be dropped once folded
   int batches;          // unfinished batches that name it
   duro_job *jobs;       // those that exist, by `sibling`
-  // Attempts that may begin and have no job yet, of tasks in (begin_after, begin_to] of that execution; since
-  // when; how many; and the instance's place in rt->beginning (attempts.c).
-  int64_t begin_after, begin_to, begin_execution, begin_at_ms;
+  // Attempts that may begin and have no job yet, of tasks in (begin_after, begin_to] of that execution; the last
+  // task of it that may; since when; how many; and the instance's place in rt->beginning (attempts.c).
+  int64_t begin_after, begin_to, begin_execution, begin_last, begin_at_ms;
   uint64_t begin_ns;
   size_t begin_count;
   duro__instance *begin_prev, *begin_next;
@@ -121,6 +121,7 @@ struct duro__command {
 typedef enum duro__after_kind { DURO__AFTER_JOB, DURO__AFTER_CANCEL_JOB } duro__after_kind;
 typedef struct duro__after {
   duro__after_kind kind;
+  bool queued; // of a task that is served elsewhere
   duro__instance *instance;
   int64_t execution_id, task;
 } duro__after;

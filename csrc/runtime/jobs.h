@@ -94,8 +94,8 @@ void duro__jobs_free(duro_runtime *rt);
 // As many results as one turn takes: what came waits in memory that is still warm, and is stored while the
 // next ones run. So many jobs are ready at most, if there are more they are made step by step.
 #define DURO__JOBS_PER_STEP 1000
-// What `duro__job_start` does, now or when there is room.
-void duro__job_begin(duro_runtime *rt, duro__instance *i, duro__open *open);
+// What is to begin `after` a batch begins, or does when there is room.
+void duro__job_begin(duro_runtime *rt, const duro__after *a);
 void duro__jobs_begin_more(duro_runtime *rt);                           // there is room
 bool duro__job_begins(const duro__instance *i, const duro__open *open); // it has not had its job
 // Its exec is a new one, and no job is missing any more.

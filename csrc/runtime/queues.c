@@ -187,6 +187,7 @@ void duro__queues_turn(duro_runtime *rt, duro__batch *b, duro__instance *i,
   for (size_t k = 0; k < result->effect_count; k++) {
     const duro__effect *e = &result->effects[k];
     if (e->kind == DURO__START_JOB) {
+      if (!e->queued) continue;
       duro__open *o = duro__exec_open(i->exec, e->task);
       if (o && o->queue.p && !o->runtime) add_row(rt, b, i, o);
     } else if (e->kind == DURO__CANCEL_JOB) {

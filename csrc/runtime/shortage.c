@@ -25,7 +25,7 @@ static void start_jobs(duro_runtime *rt, duro__instance *i) {
   int64_t task = 0; // a job that was lost too often stalls the instance, and takes its exec away
   for (duro__open *o; i->exec && (o = duro__exec_open_next(i->exec, task));) {
     task = o->id;
-    if (duro__job_is_missing(o) && !o->begins) duro__job_start(rt, i, o);
+    if (duro__job_is_missing(o) && !duro__job_begins(i, o)) duro__job_start(rt, i, o);
   }
   duro__results_mark(i, i->inbox_head, false);
 }

@@ -105,14 +105,18 @@ static void end_child(duro_runtime *rt, const duro__effect *effect) {
 }
 
 static void after(duro_runtime *rt, duro__batch *b, duro__instance *i, duro__after_kind kind,
-                  int64_t task) {
+                  const duro__effect *e) {
   (void)rt;
   duro__after *a = duro__vec_push(&b->after);
   if (!a) {
     b->poisoned = true;
     return;
   }
-  *a = (duro__after){.kind = kind, .instance = i, .execution_id = i->execution_id, .task = task};
+  *a = (duro__after){.kind = kind,
+                     .queued = e->queued,
+                     .instance = i,
+                     .execution_id = i->execution_id,
+                     .task = e->task};
 }
 
 static void effects(duro_runtime *rt, duro__batch *b, duro__instance *i,
@@ -121,10 +125,10 @@ static void effects(duro_runtime *rt, duro__batch *b, duro__instance *i,
     const duro__effect *e = &result->effects[k];
     switch (e->kind) {
     case DURO__START_JOB:
-      after(rt, b, i, DURO__AFTER_JOB, e->task);
+      after(rt, b, i, DURO__AFTER_JOB, e);
       break;
     case DURO__CANCEL_JOB:
-      after(rt, b, i, DURO__AFTER_CANCEL_JOB, e->task);
+      after(rt, b, i, DURO__AFTER_CANCEL_JOB, e);
       break;
     case DURO__START_CHILD:
       start_child(rt, i, e->task);

@@ -59,7 +59,7 @@ static void queue_rows(duro_runtime *rt, duro__batch *b, duro__instance *i) {
   for (duro__open *o = duro__exec_open_next(i->exec, 0); o;
        o = duro__exec_open_next(i->exec, o->id)) {
     if (o->kind != DURO__OPEN_ACTIVITY || !o->queue.p) continue;
-    duro__effect start = {.kind = DURO__START_JOB, .task = o->id};
+    duro__effect start = {.kind = DURO__START_JOB, .queued = true, .task = o->id};
     duro__turn_result turn = {.effects = &start, .effect_count = 1};
     duro__queues_turn(rt, b, i, &turn);
   }

@@ -138,9 +138,13 @@ static const duro_job *job_of(const looker *l, const duro__open *o) {
   return l->instance && !o->queue.p ? o->runtime : NULL;
 }
 
+static bool begins_later(const looker *l, const duro__open *o) {
+  return l->instance && duro__job_begins(l->instance, o);
+}
+
 static rank say_running(const looker *l, const duro__open *o, duro_buf *b, duro_buf *advice) {
   const duro_job *job = job_of(l, o);
-  if (o->begins || (job && job->state == DURO__JOB_READY && !job->taken)) {
+  if (begins_later(l, o) || (job && job->state == DURO__JOB_READY && !job->taken)) {
     duro_buf_printf(b, "activity '%.*s' is ready, but %d run already", DURO_FMT(o->name),
                     (int)l->rt->jobs_out);
     duro_buf_add_lit(advice, "wait for them, or open with a higher activity_concurrency");
@@ -163,7 +167,7 @@ static rank say_activity(const looker *l, const duro__open *o, duro_buf *b, duro
     return RANK_ACTIVITY;
   }
   if (is_queued_elsewhere(o)) return say_queued(l, o, b, advice);
-  if (l->lives && !o->begins && !duro__find_activity(l->rt, o->name) && !job_of(l, o))
+  if (l->lives && !begins_later(l, o) && !duro__find_activity(l->rt, o->name) && !job_of(l, o))
     return say_unregistered(o, b, advice);
   return say_running(l, o, b, advice);
 }

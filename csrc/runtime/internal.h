@@ -101,7 +101,7 @@ struct duro__instance {
   duro__instance *lru_prev, *lru_next;
 };
 
-// --- Work for the threads beside the loop (writer.c) ---
+// --- The store thread and the helper thread (writer.c) ---
 // Commands of one worker run in order on its thread; `done` is called on the loop thread. The store
 // thread owns the write connection; the helper does what may take long: checkpoints, scanning reads.
 typedef struct duro__command duro__command;
@@ -116,6 +116,20 @@ struct duro__command {
   duro_error *error;
   duro_arena arena;
 };
+
+typedef struct duro__worker {
+  duro_runtime *rt;
+  uv_thread_t thread;
+  bool started;
+  uv_mutex_t lock; // guards the two queues and `stop`
+  uv_cond_t wanted;
+  duro__command *todo_head, *todo_tail;
+  duro__command *done_head, *done_tail;
+  bool stop;
+  bool busy;         // it runs a command
+  bool lent;         // the loop thread has its place
+  uint64_t moved_ns; // when it last took or ended one, or got the first to do
+} duro__worker;
 
 // --- The open batch and those in flight (batch.c) ---
 typedef enum duro__after_kind { DURO__AFTER_JOB, DURO__AFTER_CANCEL_JOB } duro__after_kind;
@@ -151,26 +165,10 @@ struct duro__batch {
   size_t turn_count;
   bool poisoned;    // something its turns needed could not be read: it must not be stored
   bool tried_again; // once, after memory was out
-  uint64_t
-      kinds; // of the events of its turns, a bit each; bit DURO_EVENT_NONE: of changes for the feed
+  uint64_t kinds; // of its turns' events, a bit each; bit DURO_EVENT_NONE: of changes for the feed
   duro_code code;
   duro_error *error;
 };
-
-// --- The store thread and the helper thread (writer.c) ---
-typedef struct duro__worker {
-  duro_runtime *rt;
-  uv_thread_t thread;
-  bool started;
-  uv_mutex_t lock; // guards the two queues and `stop`
-  uv_cond_t wanted;
-  duro__command *todo_head, *todo_tail;
-  duro__command *done_head, *done_tail;
-  bool stop;
-  bool busy;         // it runs a command
-  bool lent;         // the loop thread has its place
-  uint64_t moved_ns; // when it last took or ended one, or got the first to do
-} duro__worker;
 
 // --- Requests: calls of clients (requests.c) ---
 struct duro_request {
@@ -191,11 +189,10 @@ struct duro_request {
   duro_job *awaiting;                           // the job to wake when it is done
   void (*on_done)(duro_request *r, void *user); // runtime-internal continuation
   void *user;
-  duro_request *next, *prev; // in rt->waiters, rt->posted or rt->held_starts
-  duro_request **list;       // which of them; NULL: in none
-  struct duro__wait *waits;  // the instances it waits for (verbs_wait.c)
-  int wait_kind;             // duro__wait_kind while it waits
-  DURO__VEC(int64_t) wait_keys;
+  duro_request *next, *prev;    // in rt->waiters, rt->posted or rt->held_starts
+  duro_request **list;          // which of them; NULL: in none
+  struct duro__wait *waits;     // the instances it waits for (verbs_wait.c)
+  int wait_kind;                // duro__wait_kind while it waits
   DURO__VEC(duro_str) wait_ids; // owned
   int64_t wait_number;
   bool wait_any;

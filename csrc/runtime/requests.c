@@ -46,7 +46,6 @@ static void request_destroy(duro_request *r) {
   duro__stream_forget(r);
   duro_error_free(r->error);
   duro_buf_free(&r->answer);
-  free(r->wait_keys.items);
   for (size_t i = 0; i < r->wait_ids.count; i++) free((char *)r->wait_ids.items[i].p);
   free(r->wait_ids.items);
   duro_buf_free(&r->again_args);

@@ -318,10 +318,35 @@ describe("closing a runtime", function()
     assert(core.open { path = path }):close()
   end)
 
-  it("in a forked process leaves the parent's alone", function()
-    if not on_luajit then return end -- only LuaJIT can fork by itself
+  -- Only LuaJIT can fork by itself.
+  local function forking()
     local ffi = require "ffi"
     ffi.cdef "int fork(void); void _exit(int); int waitpid(int, int *, int);"
+    return ffi
+  end
+
+  it("in a process that an activity forks off ends the wait for it", function()
+    if not on_luajit then return end
+    local ffi, child = forking(), nil
+    local rt = runtimes.open { path = runtimes.path() }
+    rt:activity("forks", function(_, now)
+      if now then child = ffi.C.fork() end
+    end)
+    rt:orchestration("asks", function(ctx)
+      for step = 1, 3 do ctx:activity("forks", step == 2) end
+      return "once"
+    end)
+    local output, err = rt:wait(assert(rt:start("asks")), 5)
+    if child == 0 then ffi.C._exit((output == nil and err.code == "closed") and 7 or 1) end
+    local status = ffi.new("int[1]")
+    ffi.C.waitpid(child, status, 0)
+    assert.equal(7, bit.rshift(status[0], 8)) -- luacheck: ignore 113
+    assert.equal("once", output)
+  end)
+
+  it("in a forked process leaves the parent's alone", function()
+    if not on_luajit then return end
+    local ffi = forking()
     local rt = runtimes.open()
     rt:orchestration("waits", function(ctx) return ctx:wait_event("go") end)
     local id = assert(rt:start("waits"))

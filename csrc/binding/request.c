@@ -10,6 +10,10 @@ duro__lua_request *duro__request_at(duro__host *h, lua_State *L, int index) {
   return (duro__lua_request *)duro__host_userdata(L, index, h->request_mt);
 }
 
+bool duro__request_over(const duro__lua_request *q) {
+  return !q->request || duro_request_done(q->request);
+}
+
 static void unlink_request(duro__lua_request *q) {
   if (!q->link) return;
   *q->link = q->next;

@@ -155,28 +155,50 @@ static int rt_register_thread_activity(lua_State *L) {
 
 // --- The loop ---
 
-// rt:step(timeout_ms) -> turns
-static int rt_step(lua_State *L) {
-  duro__rt *rt = duro__rt_check(L, "step");
-  if (!rt) return 2;
-  int64_t timeout_ms = (int64_t)luaL_optnumber(L, 2, 0), turns = 0;
-  if (duro__jobs_inside(rt)) {
-    return duro__host_blame(L, rt->host,
-                            "rt:step cannot be called inside an activity of its runtime");
-  }
+// One step of the core, and the activities that are ready then. False: nil and the error are pushed.
+static bool step_once(lua_State *L, duro__rt *rt, int64_t timeout_ms, int64_t *turns) {
   if (duro_short_of_memory(rt->core)) {
     lua_gc(L, LUA_GCCOLLECT,
            0); // what code has hoarded and let go; finalizers may close the runtime
-    if (!duro__rt_check(L, "step")) return 2;
+    if (!duro__rt_check(L, "step")) return false;
   }
+  int64_t ran = 0;
   duro_error *err = NULL;
   duro__entry entry = duro__rt_enter(L, rt, "step");
   duro__jobs_quiet(rt);
   duro__request_bury(rt);
-  duro_code code = duro_step(rt->core, duro__jobs_limit_wait(rt, timeout_ms), &turns, &err);
+  duro_code code = duro_step(rt->core, duro__jobs_limit_wait(rt, timeout_ms), &ran, &err);
   duro__rt_leave(rt, entry);
-  if (code) return duro__error_return(L, rt->host, code, err);
+  if (code) {
+    duro__error_return(L, rt->host, code, err);
+    return false;
+  }
+  *turns += ran;
   duro__jobs_run(L, rt);
+  return true;
+}
+
+// rt:step(timeout_ms, [request]) -> turns. With a request: as many steps as fit until it is done. An
+// activity may have forked, so each begins with the check.
+static int rt_step(lua_State *L) {
+  duro__rt *rt = duro__rt_check(L, "step");
+  if (!rt) return 2;
+  int64_t timeout_ms = (int64_t)luaL_optnumber(L, 2, 0), turns = 0;
+  const duro__lua_request *q = duro__request_at(rt->host, L, 3);
+  if (duro__jobs_inside(rt)) {
+    return duro__host_blame(L, rt->host,
+                            "rt:step cannot be called inside an activity of its runtime");
+  }
+  uint64_t wait_ns = timeout_ms > 0 ? (uint64_t)timeout_ms * 1000000 : 0;
+  uint64_t until_ns = q ? duro_clock_monotonic_ns() + wait_ns : 0;
+  for (;;) {
+    if (!step_once(L, rt, timeout_ms, &turns)) return 2;
+    if (!q || duro__request_over(q) || !rt->core) break;
+    uint64_t now_ns = duro_clock_monotonic_ns();
+    if (now_ns >= until_ns) break;
+    timeout_ms = (int64_t)((until_ns - now_ns) / 1000000) + 1;
+    if (!duro__rt_check(L, "step")) return 2;
+  }
   lua_pushinteger(L, (lua_Integer)turns);
   return 1;
 }

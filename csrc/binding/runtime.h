@@ -90,6 +90,7 @@ void duro__terminal_init(lua_State *L, duro__host *h); // core.terminal_*
 void duro__request_init(lua_State *L, duro__host *h);
 int duro__request_call(lua_State *L); // rt:call
 duro__lua_request *duro__request_at(duro__host *h, lua_State *L, int index);
+bool duro__request_over(const duro__lua_request *q); // done, or freed
 void duro__request_drop(
     duro__lua_request *q); // the answer, not the effect; a job that awaits it wakes
 void duro__request_close_all(duro__rt *rt);

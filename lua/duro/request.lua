@@ -38,13 +38,14 @@ end
 
 
 --- Turns the loop of `runtime` (of a view: its runtime's) once, in at most `wait_ms`: the number of turns, or nil,
---- err. The third value, which hosts with a sleep of their own need, is for the next call in the same wait.
-function request.step(runtime, wait_ms, pause_ms)
+--- err. The third value, which hosts with a sleep of their own need, is for the next call in the same wait. With a
+--- question it may be turned more often in that time, until the answer is there.
+function request.step(runtime, wait_ms, pause_ms, question)
   if runtime.gate then return runtime:step(wait_ms / 1000) end
   if runtime.host_sleep then return host_step(runtime, wait_ms, pause_ms) end
-  if not request.between then return runtime.core:step(wait_ms) end
+  if not request.between then return runtime.core:step(wait_ms, question) end
   request.turning = true
-  local turns, err = runtime.core:step(wait_ms)
+  local turns, err = runtime.core:step(wait_ms, question)
   request.turning = false
   if request.between then request.between() end
   return turns, err
@@ -60,7 +61,7 @@ local function drive(runtime, question, deadline)
       wait_ms = math.min(wait_ms, deadline - core.monotonic_ms())
       if wait_ms <= 0 then return true end
     end
-    turns, err, pause_ms = request.step(runtime, runtime.skip_time and 0 or wait_ms, pause_ms)
+    turns, err, pause_ms = request.step(runtime, runtime.skip_time and 0 or wait_ms, pause_ms, question)
     if not turns then return nil, err end
     if runtime.skip_time and not question:done() then
       local ok

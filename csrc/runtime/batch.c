@@ -11,6 +11,7 @@
 #include "runtime/shown.h"
 
 #define TURNS_PER_BATCH_MIN 100
+#define LEAVE_AT_ONCE       1000 // more instances than a batch has turns: it had a bulk call
 
 // --- The open batch ---
 
@@ -94,7 +95,7 @@ static void batch_clear(duro__batch *b) {
   b->error = NULL;
   b->code = DURO_OK;
   b->poisoned = b->tried_again = false;
-  b->turn_count = 0;
+  b->turn_count = b->left = 0;
   b->kinds = 0;
   memset(&b->rows, 0, sizeof b->rows);
   duro_arena_reset(&b->arena);
@@ -102,6 +103,8 @@ static void batch_clear(duro__batch *b) {
 }
 
 void duro__batch_recycle(duro_runtime *rt, duro__batch *b) {
+  for (size_t n = 0; n < b->deletes.count; n++)
+    duro_map_remove_int(&rt->deleting, b->deletes.items[n]);
   batch_clear(b);
   b->next = rt->batch_pool;
   rt->batch_pool = b;
@@ -143,7 +146,8 @@ void duro__batches_free(duro_runtime *rt) {
   chain_destroy(rt->open);
   chain_destroy(rt->flight_head);
   chain_destroy(rt->failed_head);
-  rt->batch_pool = rt->open = rt->flight_head = rt->failed_head = NULL;
+  chain_destroy(rt->leaving);
+  rt->batch_pool = rt->open = rt->flight_head = rt->failed_head = rt->leaving = NULL;
   for (duro_message *m = rt->kept, *next; m; m = next) {
     next = m->next;
     duro_message_free(m);
@@ -222,10 +226,11 @@ static duro__command *commit_of(duro__batch *b) {
   return &b->commit;
 }
 
-// Until the batch in flight is durable this thread would only wait.
+// Until the batch in flight is durable this thread would only wait; and not for long.
 static bool nothing_else(const duro_runtime *rt) {
-  return rt->may_block && rt->in_flight == 1 && !rt->ready_count && !rt->jobs_out &&
-         !rt->ready_jobs.head && !rt->woken_jobs.head;
+  return rt->may_block && rt->flight_tail->touched.count <= DURO_BATCH_TURNS &&
+         rt->in_flight == 1 && !rt->ready_count && !rt->jobs_out && !rt->ready_jobs.head &&
+         !rt->woken_jobs.head;
 }
 
 static void seal(duro_runtime *rt) {
@@ -271,7 +276,7 @@ static bool begins(const duro_runtime *rt) {
 
 bool duro__batches_turn(duro_runtime *rt) {
   duro__starts_admit(rt);
-  if (!rt->open || rt->fault || rt->again || begins(rt)) return false;
+  if (!rt->open || rt->fault || rt->again || rt->held || begins(rt)) return false;
   bool store_free = rt->in_flight == 0;
   bool full = duro__batch_full(rt) && !rt->options.virtual_clock;
   if (!store_free && !(full && rt->in_flight < DURO_BATCHES_IN_FLIGHT)) return false;
@@ -283,19 +288,43 @@ bool duro__batches_turn(duro_runtime *rt) {
 
 // --- Durable ---
 
-static void leave_batch(duro_runtime *rt, duro__batch *b) {
+static void leave_batch(duro_runtime *rt, duro__instance *i) {
+  i->batches--;
+  if (i->batches) return;
+  if (i->gone && i->stopped && !i->deleted) return;
+  if (i->gone)
+    duro__instance_drop(rt, i);
+  else if (i->waits_commit) {
+    i->waits_commit = false;
+    duro__instance_ready(rt, i);
+  } else
+    duro__instance_touch(rt, i);
+}
+
+// Many leave in slices: their coroutines are freed here. An id that was deleted is free at once.
+static void leave_later(duro_runtime *rt, duro__batch *b) {
   for (size_t k = 0; k < b->touched.count; k++) {
     duro__instance *i = b->touched.items[k];
-    i->batches--;
-    if (i->batches) continue;
-    if (i->gone)
-      duro__instance_drop(rt, i);
-    else if (i->waits_commit) {
-      i->waits_commit = false;
-      duro__instance_ready(rt, i);
-    } else
-      duro__instance_touch(rt, i);
+    if (i->deleted && duro_map_get(&rt->by_id, i->id) == i) duro_map_remove(&rt->by_id, i->id);
   }
+  duro__batch **end = &rt->leaving;
+  while (*end) end = &(*end)->next;
+  b->next = NULL;
+  *end = b;
+}
+
+bool duro__batches_leave(duro_runtime *rt, uint64_t most_ns) {
+  bool any = rt->leaving != NULL;
+  uint64_t from_ns = any ? duro_clock_monotonic_ns() : 0;
+  for (duro__batch *b; (b = rt->leaving);) {
+    while (b->left < b->touched.count) {
+      leave_batch(rt, b->touched.items[b->left++]);
+      if (duro_clock_monotonic_ns() - from_ns >= most_ns) return true;
+    }
+    rt->leaving = b->next;
+    duro__batch_recycle(rt, b);
+  }
+  return any;
 }
 
 // How many in a row are like the first: of one kind, instance and execution.
@@ -337,7 +366,11 @@ void duro__batch_durable(duro_runtime *rt, duro__batch *b) {
   for (size_t k = 0; k < b->requests.count; k++) duro__request_durable(b->requests.items[k]);
   duro__waiters_durable(rt, b);
   if (b->turns.count) duro__streams_durable(rt, b, before_seq);
-  leave_batch(rt, b);
+  if (b->touched.count > LEAVE_AT_ONCE && !rt->options.virtual_clock) {
+    leave_later(rt, b);
+    return;
+  }
+  for (size_t k = 0; k < b->touched.count; k++) leave_batch(rt, b->touched.items[k]);
   duro__batch_recycle(rt, b);
 }
 

@@ -1,6 +1,7 @@
-// bulk.c: see bulk.h. Choosing, and the answer; what is done is in verbs_bulk.c and verbs_bulk_delete.c.
+// bulk.c: see bulk.h. Choosing, and outcomes; bulk_steps.c works it off, and what is done to each is in
+// verbs_bulk.c, verbs_bulk_delete.c and verbs_retry.c.
 //
-// By id they are taken as given. By filter they are found on the helper thread, and asked again in the step
+// By id they are taken as given. By filter they are found on the helper thread, and asked again in the slice
 // that acts.
 #include "runtime/bulk.h"
 
@@ -8,6 +9,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
+#include "runtime/finder.h"
 
 // --- Outcomes ---
 
@@ -24,35 +26,6 @@ void duro__bulk_failed(duro__bulk *b, duro_str id, duro_code code, duro_error *e
   duro__add_error(&b->failed, code, err);
   duro_buf_add_char(&b->failed, '}');
   duro_error_free(err);
-}
-
-static void add_list(duro_buf *b, const char *key, const duro_buf *list) {
-  duro__add_key(b, key);
-  duro_buf_add_char(b, '[');
-  duro_buf_add_str(b, duro_buf_str(list));
-  duro_buf_add_char(b, ']');
-}
-
-void duro__bulk_answer(duro_runtime *rt, duro__bulk *b, const char *extra) {
-  duro_request *r = b->request;
-  duro_buf_clear(&r->answer);
-  duro_buf_add_char(&r->answer, '{');
-  add_list(&r->answer, b->kind->done_key, &b->done);
-  add_list(&r->answer, "failed_instances", &b->failed);
-  if (extra) add_list(&r->answer, extra, &b->third);
-  duro__add_int_member(&r->answer, "total_matched", b->total);
-  duro_buf_add_char(&r->answer, '}');
-  bool oom = b->done.oom || b->failed.oom || b->third.oom || r->answer.oom;
-  bool acted = !b->dry_run && (b->done.n || b->third.n);
-  duro__batch *batch = acted ? duro__batch_open(rt) : NULL;
-  if (batch) {
-    if (oom) batch->poisoned = true;
-    duro__batch_answer(rt, batch, r);
-  } else if (oom || acted) {
-    duro__fail_memory(r);
-  } else {
-    duro__request_durable(r);
-  }
 }
 
 duro__instance *duro__bulk_fetch(duro_runtime *rt, duro__bulk *b, duro_str id) {
@@ -80,9 +53,8 @@ duro__instance *duro__bulk_fetch(duro_runtime *rt, duro__bulk *b, duro_str id) {
 static bool add_denied(duro__bulk *b) {
   duro_str *ids;
   size_t count;
-  duro__finder *f = b->finder;
-  if (!duro__member(f->args, "denied").p) return true;
-  if (!duro__arg_ids(b->request, f->args, "denied", &f->arena, &ids, &count)) return false;
+  if (!duro__member(b->args, "denied").p) return true;
+  if (!duro__arg_ids(b->request, b->args, "denied", &b->arena, &ids, &count)) return false;
   for (size_t i = 0; i < count; i++) {
     duro_error *err = NULL;
     duro_fail(&err, DURO_DENIED, "this is not allowed for instance '%.*s'", DURO_FMT(ids[i]));
@@ -91,24 +63,23 @@ static bool add_denied(duro__bulk *b) {
   return true;
 }
 
-static void act(duro_runtime *rt, duro__finder *f, const duro_str *ids, size_t count,
-                int64_t total) {
-  duro__bulk b = {.kind = f->user,
-                  .request = f->request,
-                  .finder = f,
-                  .count = count,
-                  .total = duro_json_member_int(f->args, "matched", total),
-                  .dry_run = duro_json_member_bool(f->args, "dry_run", false),
-                  .reason = duro_json_member_text(f->args, "reason", &f->arena)};
-  b.ids = duro_arena_alloc(&f->arena, (count + 1) * sizeof *b.ids);
-  if (b.ids && count) memcpy(b.ids, ids, count * sizeof *b.ids);
-  if (!b.ids)
+// NULL: the request is answered. What it keeps is its own, so the finder may go.
+static duro__bulk *new_bulk(duro_runtime *rt, const duro__finder *f) {
+  duro__bulk *b = calloc(1, sizeof *b);
+  if (b) b->args = duro_arena_dup(&b->arena, f->args);
+  if (!b || !b->args.p) {
     duro__fail_memory(f->request);
-  else if (add_denied(&b))
-    b.kind->act(rt, &b);
-  duro_buf_free(&b.done);
-  duro_buf_free(&b.failed);
-  duro_buf_free(&b.third);
+    if (b) duro__bulk_free(rt, b);
+    return NULL;
+  }
+  b->kind = f->user;
+  b->request = f->request;
+  b->dry_run = duro_json_member_bool(b->args, "dry_run", false);
+  b->force = duro_json_member_bool(b->args, "force", false);
+  b->reason = duro_json_member_text(b->args, "reason", &b->arena);
+  if (add_denied(b) && (!b->kind->read || b->kind->read(rt, b))) return b;
+  duro__bulk_free(rt, b);
+  return NULL;
 }
 
 static size_t most_acted_on(duro_runtime *rt, const duro__finder *f) {
@@ -119,67 +90,77 @@ static size_t most_acted_on(duro_runtime *rt, const duro__finder *f) {
 
 // --- By id ---
 
+// A host that narrowed the choice before has counted.
+static void set_total(duro__bulk *b, int64_t total) {
+  b->total = duro_json_member_int(b->args, "matched", total);
+}
+
 static void refuse_too_many(duro_runtime *rt, duro_request *r, int64_t count, const char *what) {
   duro__request_fail(r, DURO_TOO_LARGE,
                      "%lld instances are %s, %lld are allowed at once; nothing was done",
                      (long long)count, what, (long long)rt->options.max_bulk_operations);
 }
 
-// The ids without those given before.
-static void by_id(duro_runtime *rt, duro__finder *f) {
-  duro_str *ids;
-  size_t count, kept = 0;
+// Leaves out those given before. False: memory is out.
+static bool each_once(duro__bulk *b, size_t count) {
   duro_map seen = {0};
   bool oom = false;
-  if (!duro__arg_ids(f->request, f->args, "instances", &f->arena, &ids, &count)) return;
   for (size_t i = 0; i < count && !oom; i++) {
-    if (duro_map_get(&seen, ids[i])) continue;
-    oom = !duro_map_put(&seen, ids[i], f);
-    ids[kept++] = ids[i];
+    if (duro_map_get(&seen, b->ids[i])) continue;
+    oom = !duro_map_put(&seen, b->ids[i], b);
+    b->ids[b->count++] = b->ids[i];
   }
   duro_map_free(&seen);
-  if (oom) {
-    duro__fail_memory(f->request);
-  } else if ((int64_t)kept > rt->options.max_bulk_operations) {
-    refuse_too_many(rt, f->request, (int64_t)kept, "given");
-  } else {
-    size_t most = most_acted_on(rt, f);
-    act(rt, f, ids, kept < most ? kept : most, (int64_t)kept);
+  return !oom;
+}
+
+static bool take_ids(duro_runtime *rt, duro__bulk *b) {
+  size_t count;
+  if (!duro__arg_ids(b->request, b->args, "instances", &b->arena, &b->ids, &count)) return false;
+  if (!each_once(b, count)) {
+    duro__fail_memory(b->request);
+    return false;
   }
+  set_total(b, (int64_t)b->count);
+  if ((int64_t)b->count <= rt->options.max_bulk_operations) return true;
+  refuse_too_many(rt, b->request, (int64_t)b->count, "given");
+  return false;
+}
+
+static void by_id(duro_runtime *rt, duro__finder *f) {
+  duro__bulk *b = new_bulk(rt, f);
+  if (!b) return;
+  if (!take_ids(rt, b)) {
+    duro__bulk_free(rt, b);
+    return;
+  }
+  if (b->count > f->wanted) b->count = f->wanted;
+  duro__bulk_work(rt, b);
 }
 
 // --- By filter ---
 
-// What it is now may be ahead of its row, by a batch that is under way.
-static bool still_matches(duro_runtime *rt, const duro_filter *filter,
-                          const duro_instance_row *row) {
-  const duro__instance *i = duro__live_by_key(rt, row->key);
-  if (!i) return true;
-  if (i->deleted) return false;
-  return !filter->statuses || filter->statuses >> i->status & 1;
+static bool take_found(duro__bulk *b, const duro__finder *f) {
+  size_t count = f->rows.count;
+  b->filtered = true;
+  set_total(b, f->truncated ? f->total : -1);
+  b->ids = duro_arena_alloc(&b->arena, (count + 1) * sizeof *b->ids);
+  for (size_t i = 0; b->ids && i < count; i++)
+    b->ids[b->count++] = duro_arena_dup(&b->arena, f->rows.items[i].id);
+  if (b->arena.oom) {
+    duro__fail_memory(b->request);
+    return false;
+  }
+  return duro__arg_filter(b->request, duro__member(b->args, "filter"), &b->arena, &b->filter);
 }
 
-// Asks the filter again about these alone, on the loop thread: what it gives is so when it is acted upon.
-static void confirm(duro_runtime *rt, duro__finder *first) {
-  size_t found = first->rows.count, kept = 0;
-  duro_str *ids = duro_arena_alloc(&first->arena, (found + 1) * sizeof *ids);
-  duro__finder *again = ids ? duro__finder_new(first->request, DURO_STR("")) : NULL;
-  if (!ids) duro__fail_memory(first->request);
-  if (!again) return;
-  for (size_t i = 0; i < found; i++) ids[i] = first->rows.items[i].id;
-  again->query.filter = first->query.filter;
-  again->query.filter.ids = ids;
-  again->query.filter.id_count = found;
-  again->wanted = found;
-  if (!found || duro__finder_now(again)) {
-    for (size_t i = 0; i < again->rows.count; i++) {
-      if (still_matches(rt, &first->query.filter, &again->rows.items[i]))
-        ids[kept++] = again->rows.items[i].id;
-    }
-    int64_t total = first->truncated ? first->total : (int64_t)kept;
-    act(rt, first, ids, kept, total);
-  }
-  duro__finder_free(again);
+static void by_filter(duro_runtime *rt, duro__finder *f) {
+  duro__bulk *b = new_bulk(rt, f);
+  if (!b) return;
+  if (take_found(b, f))
+    duro__bulk_work(rt, b);
+  else
+    duro__bulk_free(rt, b);
 }
 
 static void filter_found(duro_runtime *rt, duro__finder *f) {
@@ -187,7 +168,7 @@ static void filter_found(duro_runtime *rt, duro__finder *f) {
   if (f->truncated && !capped)
     refuse_too_many(rt, f->request, f->total, "matched");
   else
-    confirm(rt, f);
+    by_filter(rt, f);
 }
 
 // A member that is there and leaves nobody out, such as an empty prefix, is no restriction either.

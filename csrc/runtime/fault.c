@@ -12,6 +12,7 @@
 
 void duro__batch_fail(duro_runtime *rt, duro__batch *b) {
   if (!rt->fault) {
+    duro__batches_leave(rt, UINT64_MAX); // those are stored
     duro__log(rt, "error", "a batch could not be stored: %s",
               b->error ? b->error->message : duro_code_string(b->code));
     rt->fault = true;

@@ -103,6 +103,7 @@ duro__instance *duro__instance_next_ready(duro_runtime *rt) {
   i->ready_next = NULL;
   i->ready = false;
   rt->ready_count--;
+  rt->ready_taken++;
   return i;
 }
 
@@ -118,6 +119,7 @@ static void ready_remove(duro_runtime *rt, duro__instance *i) {
     if (rt->ready_tail == i) rt->ready_tail = before;
     if (rt->begun_tail == i) rt->begun_tail = before;
     rt->ready_count--;
+    rt->ready_taken++;
     break;
   }
   i->ready = false;
@@ -219,6 +221,7 @@ void duro__instances_free(duro_runtime *rt) {
   }
   duro_map_free(&rt->by_id);
   duro_map_free(&rt->by_key);
+  duro_map_free(&rt->deleting);
   duro_map_free(&rt->replays);
   free(rt->due.items);
 }

@@ -67,6 +67,7 @@ struct duro__instance {
   int64_t insert_batch; // the one that carries it
   bool gone;            // ended or deleted: leaves memory with its last batch
   bool deleted;         // that batch deletes its row
+  bool stopped;         // gone only for a deletion to come: stays in memory until then (bulk.h)
   bool doomed;          // touched by a failed batch: to be dropped and loaded again
   bool foreign_vm;      // the other VM began it: kept and managed, not run
   uint64_t stall_hash;  // of the error its row shows while it is stalled
@@ -163,6 +164,7 @@ struct duro__batch {
   DURO__VEC(duro_request *) requests; // answered with `answer` when durable
   duro_message *consumed;             // kept until durable: what a failed batch gives back
   size_t turn_count;
+  size_t left;      // how many of `touched` it has let go of, once it is durable
   bool poisoned;    // something its turns needed could not be read: it must not be stored
   bool tried_again; // once, after memory was out
   uint64_t kinds; // of its turns' events, a bit each; bit DURO_EVENT_NONE: of changes for the feed
@@ -198,6 +200,7 @@ struct duro_request {
   bool wait_any;
   const duro__call_verb *question; // it waits for the owner and changes nothing (remote.c)
   struct duro__stream *stream;     // it reads the feed (verbs_stream.c); NULL: it does not
+  struct duro__bulk *bulk; // what it asks for waits, or is worked off in slices (bulk_steps.c)
 };
 
 // One instance that a request waits for; in rt->wait_lists by the instance's key.
@@ -278,13 +281,15 @@ struct duro_runtime {
   duro_map by_id;  // id -> duro__instance
   duro_map by_key; // key -> duro__instance
   size_t live_count;
-  duro_map replays; // instance key -> how often this process replayed it (the number as a pointer)
+  duro_map deleting; // keys whose deletion is in a batch that is not durable
+  duro_map replays;  // instance key -> how often this process replayed it (the number as a pointer)
   duro__instance lru; // sentinel: lru.lru_next is the least recently used
   duro__instance *ready_head, *ready_tail;
   // The last of those at the head of the queue that the open batch begins: it is handed over with their
   // first turns (batch.c). NULL: there are none.
   duro__instance *begun_tail;
   size_t ready_count;
+  uint64_t ready_taken; // how many have left the queue
   // Who may have a message that the open batch has to carry.
   duro__instance *keeping_head, *keeping_tail;
   DURO__VEC(duro__instance *) due; // binary heap by (due_ms, key)
@@ -293,11 +298,14 @@ struct duro_runtime {
   bool sweeping;
   int64_t sweep_wake_ms, sweep_key, sweep_now_ms, next_sweep_ms, swept_to_ms;
 
-  duro__batch *open;  // NULL when empty
+  duro__batch *open; // NULL when empty
+  struct duro__bulk *bulks,
+      *held;          // in order; the one that has the open batch kept open (bulk_steps.c)
   duro__batch *again; // the one in flight that is to be tried again
   duro__batch *flight_head, *flight_tail;
   int in_flight;
   int64_t sealed_batch; // the newest one handed over: what the next one names as its predecessor
+  duro__batch *leaving; // durable, and their instances are let go in slices
   duro__batch *batch_pool;
   // A fault of the store: no turns until it is probed.
   bool fault, probing;
@@ -515,6 +523,8 @@ bool duro__batches_turn(duro_runtime *rt); // seals what is due; true when somet
 void duro__batch_finished(duro_runtime *rt, duro__batch *b); // loop thread, from the writer
 void duro__batch_again(duro_runtime *rt);                    // the one that is to be tried again
 void duro__batch_durable(duro_runtime *rt, duro__batch *b);  // it is stored
+// Goes on letting go of what large durable batches had; true when there was something.
+bool duro__batches_leave(duro_runtime *rt, uint64_t most_ns);
 void duro__batch_recycle(duro_runtime *rt, duro__batch *b);
 void duro__batch_poison(duro_runtime *rt, duro_error *err); // owned
 void duro__batches_free(duro_runtime *rt);
@@ -528,6 +538,13 @@ bool duro__fault_turn(duro_runtime *rt);                 // goes on after a faul
 // results that were lost, timers that were not armed.
 void duro__memory_out(duro_runtime *rt, duro__instance *i);
 bool duro__memory_turn(duro_runtime *rt); // tries again when it is time
+
+// --- bulk_steps.c: actions on many instances, in slices ---
+bool duro__bulks_turn(duro_runtime *rt); // the next slice; true when there was one
+bool duro__bulks_wait(
+    const duro_runtime *rt);             // there are some, and the first waits for others to move
+void duro__bulk_forget(duro_request *r); // it is over; its call, if it is one, goes no further
+void duro__bulks_close(duro_runtime *rt);
 
 // --- writer.c ---
 duro_code duro__writer_start(duro_runtime *rt, duro_error **err);

@@ -11,7 +11,9 @@
 #include "runtime/internal.h"
 
 #define TURNS_PER_STEP  4000
-#define LONGEST_WAIT_MS 1000 // leases are renewed and other processes looked after
+#define LEAVE_NS        UINT64_C(1000000) // in letting go of what a large batch had
+#define TURNS_NS        UINT64_C(2000000) // beside a slice of a bulk call (bulk_steps.c)
+#define LONGEST_WAIT_MS 1000              // leases are renewed and other processes looked after
 
 void duro__log(duro_runtime *rt, const char *level, const char *format, ...) {
   if (!rt->options.log) return;
@@ -64,10 +66,19 @@ static bool turns_allowed(const duro_runtime *rt) {
   return !(rt->options.virtual_clock && (rt->in_flight || duro__claims_busy(rt)));
 }
 
+// While a bulk call is worked off, its turns come in slices as well; and the batch that it holds takes
+// every turn.
+static bool enough_turns(duro_runtime *rt, uint64_t from_ns) {
+  if (rt->options.virtual_clock) return false;
+  if (rt->bulks && rt->tick_ns - from_ns >= TURNS_NS) return true;
+  return !rt->held && duro__batch_full(rt) && !duro__batches_turn(rt);
+}
+
 static bool run_turns(duro_runtime *rt) {
   bool any = false;
+  uint64_t from_ns = rt->bulks ? duro__tick(rt) : 0;
   for (int n = 0; rt->ready_count && n < TURNS_PER_STEP && turns_allowed(rt); n++) {
-    if (duro__batch_full(rt) && !rt->options.virtual_clock && !duro__batches_turn(rt)) break;
+    if (enough_turns(rt, from_ns)) break;
     duro__turn_run(rt, duro__instance_next_ready(rt));
     any = true;
   }
@@ -117,6 +128,7 @@ static bool recheck_stalled(duro_runtime *rt) {
 static bool own_work(duro_runtime *rt) {
   duro__owner_renew(rt);
   bool any = duro__fault_turn(rt);
+  any |= duro__batches_leave(rt, LEAVE_NS);
   if (!rt->fault && !rt->resume_ns) any |= duro__memory_turn(rt);
   any |= duro__clients_poll(rt);
   if (turns_allowed(rt)) {
@@ -127,6 +139,7 @@ static bool own_work(duro_runtime *rt) {
   any |= run_turns(rt);
   any |= duro__heartbeats_turn(rt);
   any |= duro__batches_turn(rt);
+  if (rt->bulks && turns_allowed(rt)) any |= duro__bulks_turn(rt);
   duro__fold_turn(rt);
   duro__figures_turn(rt);
   if (rt->live_count > (size_t)rt->options.max_live_instances) duro__evict(rt, 0);
@@ -173,8 +186,10 @@ static bool can_move_now(const duro_runtime *rt) {
   if (jobs_wait(rt)) return true;
   if (rt->woken_jobs.head) return true;
   if (!turns_allowed(rt)) return false;
-  if (rt->ready_count && !(duro__batch_full(rt) && rt->in_flight >= DURO_BATCHES_IN_FLIGHT))
-    return true;
+  bool room = rt->held || !duro__batch_full(rt) || rt->in_flight < DURO_BATCHES_IN_FLIGHT;
+  if (rt->ready_count && room) return true;
+  if (rt->leaving || (rt->bulks && !duro__bulks_wait(rt))) return true;
+  if (rt->held) return false;
   return rt->recheck_stalled || (rt->open && !rt->in_flight);
 }
 
@@ -251,6 +266,7 @@ bool duro_idle(const duro_runtime *rt) {
   if (rt->role != DURO_ROLE_RUNTIME) return !rt->waiters && !rt->posted;
   if (rt->fault || rt->resume_ns || rt->starved_ns || rt->in_flight || rt->open) return false;
   if (rt->ready_count || rt->recheck_stalled || rt->want_fold.count) return false;
+  if (rt->bulks || rt->leaving) return false;
   if (rt->sweeping && duro__sweep_has_room(rt)) return false;
   return duro_next_due_ms(self) > duro__now(self);
 }

@@ -350,6 +350,7 @@ void duro_close(duro_runtime *rt) {
   rt->closing = true;
   duro__threads_close(rt);
   if (rt->writer.started && rt->role == DURO_ROLE_RUNTIME) {
+    duro__bulks_close(rt);
     if (rt->options.virtual_clock) duro__batch_open(rt); // keeps the time that was reached
     drain(rt);
   }

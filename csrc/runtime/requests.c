@@ -142,6 +142,7 @@ static void finish(duro_request *r) {
   duro_runtime *rt = r->rt;
   duro__request_unlink(r);
   duro__waits_forget(r);
+  duro__bulk_forget(r);
   if (duro__audit_ends(r)) return; // and comes here again when its entry is durable
   r->done = true;
   rt->did_something = true;

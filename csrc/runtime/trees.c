@@ -97,6 +97,7 @@ static duro__instance *hold(duro_runtime *rt, const duro_instance_row *row) {
 bool duro__tree_stop(duro_runtime *rt, duro__tree *t) {
   bool in_flight = false;
   for (size_t n = 0; n < t->rows.count; n++) {
+    in_flight |= duro_map_get_int(&rt->deleting, t->rows.items[n].key) != NULL; // by another call
     duro__instance *i = hold(rt, &t->rows.items[n]);
     if (!i) continue;
     if (!i->gone) {
@@ -127,7 +128,7 @@ void duro__tree_delete(duro_runtime *rt, duro__batch *b, duro__tree *t) {
                                      .id = row->id,
                                      .name = row->name});
     int64_t *slot = duro__vec_push(&b->deletes);
-    if (slot)
+    if (slot && duro_map_put_int(&rt->deleting, row->key, rt))
       *slot = row->key;
     else
       b->poisoned = true;

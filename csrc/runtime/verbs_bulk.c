@@ -1,7 +1,7 @@
 // verbs_bulk.c: commands and events for many instances.
 //
-// Each becomes a message, and the turns that take them run at once, in the open batch, which is then stored
-// as one; where no turn can run now (a suspended instance), the batch stores the message as a row.
+// Each becomes a message, and the turns that take them run in the same batch, which is then stored as one;
+// where no turn can run now (a suspended instance), the batch stores the message as a row.
 // To add a command: a row in `commands` and a verb.
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
@@ -9,21 +9,20 @@
 
 // --- cancel, terminate, suspend, resume ---
 
-static void act_command(duro_runtime *rt, duro__bulk *b) {
+static bool act_command(duro_runtime *rt, duro__bulk *b, duro_str id, bool last) {
+  (void)last;
+  duro__instance *i = duro__bulk_fetch(rt, b, id);
+  if (!i) return true;
   duro_event e = {.kind = (duro_event_kind)b->kind->subject, .reason = b->reason};
-  for (size_t n = 0; n < b->count; n++) {
-    duro__instance *i = duro__bulk_fetch(rt, b, b->ids[n]);
-    if (!i) continue;
-    duro__bulk_add_id(&b->done, b->ids[n]);
-    if (!b->dry_run && !duro__send(rt, i, 0, &e)) break;
-  }
-  if (!b->dry_run) duro__turns_now(rt);
-  duro__bulk_answer(rt, b, NULL);
+  duro__bulk_add_id(&b->done, id);
+  if (!b->dry_run) duro__send(rt, i, 0, &e);
+  return true;
 }
 
 #define COMMAND(verb, key, event)                                                                  \
   void duro__verb_##verb(duro_runtime *rt, duro_request *r, duro_str args) {                       \
-    static const duro__bulk_kind kind = {key, act_command, event};                                 \
+    static const duro__bulk_kind kind = {                                                          \
+        .done_key = key, .act = act_command, .turns = true, .subject = event};                     \
     duro__bulk_begin(rt, r, args, &kind);                                                          \
   }
 COMMAND(cancel_instances, "cancelled_instances", DURO_EVENT_CANCEL_REQUESTED)
@@ -43,25 +42,28 @@ static bool is_awaited(duro__instance *i, duro_str name) {
   return false;
 }
 
-static void act_raise(duro_runtime *rt, duro__bulk *b) {
-  duro_arena *arena = &b->finder->arena;
-  duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED};
-  if (!duro__arg_id(b->request, b->finder->args, "event_name", DURO__REQUIRED, DURO_MAX_NAME_BYTES,
-                    arena, &e.name) ||
-      !duro__arg_payload(b->request, b->finder->args, "event_data", &e.input)) {
-    return;
-  }
-  for (size_t n = 0; n < b->count; n++) {
-    duro__instance *i = duro__bulk_fetch(rt, b, b->ids[n]);
-    if (!i) continue;
-    duro__bulk_add_id(is_awaited(i, e.name) ? &b->done : &b->third, b->ids[n]);
-    if (!b->dry_run && !duro__send(rt, i, 0, &e)) break;
-  }
-  if (!b->dry_run) duro__turns_now(rt);
-  duro__bulk_answer(rt, b, "no_subscription_instances");
+static bool read_event(duro_runtime *rt, duro__bulk *b) {
+  (void)rt;
+  return duro__arg_id(b->request, b->args, "event_name", DURO__REQUIRED, DURO_MAX_NAME_BYTES,
+                      &b->arena, &b->event_name) &&
+         duro__arg_payload(b->request, b->args, "event_data", &b->event_data);
+}
+
+static bool act_raise(duro_runtime *rt, duro__bulk *b, duro_str id, bool last) {
+  (void)last;
+  duro__instance *i = duro__bulk_fetch(rt, b, id);
+  if (!i) return true;
+  duro_event e = {.kind = DURO_EVENT_EVENT_RECEIVED, .name = b->event_name, .input = b->event_data};
+  duro__bulk_add_id(is_awaited(i, e.name) ? &b->done : &b->third, id);
+  if (!b->dry_run) duro__send(rt, i, 0, &e);
+  return true;
 }
 
 void duro__verb_raise_event_bulk(duro_runtime *rt, duro_request *r, duro_str args) {
-  static const duro__bulk_kind kind = {"delivered_instances", act_raise, 0};
+  static const duro__bulk_kind kind = {.done_key = "delivered_instances",
+                                       .third_key = "no_subscription_instances",
+                                       .read = read_event,
+                                       .act = act_raise,
+                                       .turns = true};
   duro__bulk_begin(rt, r, args, &kind);
 }

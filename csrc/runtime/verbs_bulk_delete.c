@@ -1,132 +1,114 @@
 // verbs_bulk_delete.c: deleting many instances with everything they started, in one transaction.
 //
-// Two rounds: first everything chosen is made to stand still, and when something of it is in flight, the
-// whole call begins again once that is durable; then all of it goes into one batch. One that is in the
-// tree of another goes with that one.
+// Two rounds: by force, first everything chosen is made to stand still, which changes nothing in the file,
+// until nothing of it is in flight; then tree after tree goes into one batch. One that is in the tree of
+// another goes with that one.
 #include <stdlib.h>
 
 #include "runtime/answers.h"
-#include "runtime/arguments.h"
 #include "runtime/bulk.h"
 #include "runtime/trees.h"
 
-typedef struct forest {
-  DURO__VEC(duro__tree) trees;
-  duro_map keys; // of every row in them
-} forest;
-
-static void forest_free(forest *f) {
-  for (size_t n = 0; n < f->trees.count; n++) duro__tree_free(&f->trees.items[n]);
-  free(f->trees.items);
-  duro_map_free(&f->keys);
+// False: it is among the failed.
+static bool load(duro_runtime *rt, duro__bulk *b, duro_str id, duro__tree *out) {
+  duro_error *err = NULL;
+  duro_code code = duro__tree_load(rt, id, out, &err);
+  if (!code) return true;
+  if (code == DURO_NOT_FOUND) duro_fail(&err, code, "no instance '%.*s'", DURO_FMT(id));
+  duro__bulk_failed(b, id, code, err);
+  return false;
 }
 
 // Nothing of the tree, and not its parent, is still at work.
 static bool may_go(duro_runtime *rt, duro__bulk *b, const duro__tree *t, duro_str id) {
   duro_error *err = NULL;
-  duro_code code = duro_json_member_bool(b->finder->args, "force", false)
-                       ? DURO_OK
-                       : duro__tree_idle(rt, t, &err);
+  duro_code code = b->force ? DURO_OK : duro__tree_idle(rt, t, &err);
   if (code) duro__bulk_failed(b, id, code, err);
   return !code;
 }
 
-static bool add_tree(duro_runtime *rt, duro__bulk *b, forest *f, duro_str id) {
-  duro__tree tree;
-  duro_error *err = NULL;
-  duro_code code = duro__tree_load(rt, id, &tree, &err);
-  if (code) {
-    if (code == DURO_NOT_FOUND) duro_fail(&err, code, "no instance '%.*s'", DURO_FMT(id));
-    duro__bulk_failed(b, id, code, err);
-    return true;
+// --- The first round ---
+
+// Marks what stands still for this call alone, so that it stays in memory and nobody loads it again.
+static void mark_stopped(duro_runtime *rt, duro__bulk *b, const duro__tree *t) {
+  for (size_t n = 0; n < t->rows.count; n++) {
+    const duro_instance_row *row = &t->rows.items[n];
+    duro__instance *i = duro__live_by_key(rt, row->key);
+    if (!i || i->stopped || duro_status_final(row->status)) continue;
+    int64_t *slot = duro__vec_push(&b->stopped);
+    if (!slot) return; // one that leaves memory is only stopped again
+    *slot = row->key;
+    i->stopped = true;
   }
-  if (!may_go(rt, b, &tree, id)) {
-    duro__tree_free(&tree);
-    return true;
-  }
-  duro__bulk_add_id(&b->done, id);
-  duro__tree *slot = duro__vec_push(&f->trees);
-  if (!slot) {
-    duro__tree_free(&tree);
-    return false;
-  }
-  *slot = tree;
-  return true;
 }
 
-static bool stop_all(duro_runtime *rt, forest *f) {
-  bool in_flight = false;
-  for (size_t n = 0; n < f->trees.count; n++) in_flight |= duro__tree_stop(rt, &f->trees.items[n]);
+static bool stop(duro_runtime *rt, duro__bulk *b, duro_str id) {
+  duro__tree tree;
+  duro_error *err = NULL;
+  if (duro__tree_load(rt, id, &tree, &err)) {
+    duro_error_free(err); // the second round tells
+    return false;
+  }
+  bool in_flight = duro__tree_stop(rt, &tree);
+  mark_stopped(rt, b, &tree);
+  duro__tree_free(&tree);
   return in_flight;
 }
 
-// Leaves out of each tree what an earlier one has already. False when memory is out.
-static bool disjoin(forest *f) {
-  for (size_t n = 0; n < f->trees.count; n++) {
-    duro__tree *t = &f->trees.items[n];
-    size_t kept = 0;
-    for (size_t i = 0; i < t->rows.count; i++) {
-      if (duro_map_get_int(&f->keys, t->rows.items[i].key)) continue;
-      if (!duro_map_put_int(&f->keys, t->rows.items[i].key, t)) return false;
-      t->rows.items[kept++] = t->rows.items[i];
-    }
-    t->rows.count = kept;
+// --- The second round ---
+
+// Leaves out of a tree what this call has deleted already.
+static void leave_out_deleted(const duro__bulk *b, duro__tree *t) {
+  size_t kept = 0;
+  for (size_t n = 0; n < t->rows.count; n++) {
+    if (!duro_map_get_int(&b->deleted, t->rows.items[n].key))
+      t->rows.items[kept++] = t->rows.items[n];
   }
+  t->rows.count = kept;
+}
+
+static void delete_tree(duro_runtime *rt, duro__bulk *b, duro__tree *t) {
+  duro__batch *batch = rt->open;
+  duro__tree_tell_parent(rt, &t->rows.items[0]);
+  duro__tree_delete(rt, batch, t);
+  for (size_t n = 0; n < t->rows.count; n++) {
+    if (!duro_map_put_int(&b->deleted, t->rows.items[n].key, b)) batch->poisoned = true;
+  }
+}
+
+// It moved since the first round, or another call deletes it in the same batch.
+static void fail_moved(duro__bulk *b, duro_str id) {
+  duro_error *err = NULL;
+  duro_code code =
+      duro_fail(&err, DURO_BUSY,
+                "instance '%.*s' was at work, or was deleted, meanwhile: try again", DURO_FMT(id));
+  duro__bulk_failed(b, id, code, err);
+}
+
+static bool act_on_tree(duro_runtime *rt, duro__bulk *b, duro_str id, duro__tree *t, bool last) {
+  bool gone = duro_map_get_int(&b->deleted, t->rows.items[0].key) != NULL;
+  if (!gone && !may_go(rt, b, t, id)) return true;
+  if (!gone && !b->dry_run) {
+    leave_out_deleted(b, t);
+    if (duro__tree_stop(rt, t)) {
+      if (last) fail_moved(b, id);
+      return last;
+    }
+    delete_tree(rt, b, t);
+  }
+  duro__bulk_add_id(&b->done, id);
   return true;
 }
 
-static void delete_all(duro_runtime *rt, duro__bulk *b, forest *f) {
-  duro__batch *batch = duro__batch_open(rt);
-  for (size_t n = 0; batch && n < f->trees.count; n++) {
-    duro__tree *t = &f->trees.items[n];
-    if (t->rows.count) duro__tree_tell_parent(rt, &t->rows.items[0]);
-  }
-  if (!batch || !disjoin(f)) {
-    if (batch) batch->poisoned = true;
-    duro__fail_memory(b->request);
-    return;
-  }
-  for (size_t n = 0; n < f->trees.count; n++) duro__tree_delete(rt, batch, &f->trees.items[n]);
-  duro__bulk_answer(rt, b, NULL);
-}
-
-// The choice stands: the second round is by id, for what was chosen has been stopped.
-static void again(duro_runtime *rt, duro__bulk *b) {
-  duro_buf args = {0}, ids = {0};
-  for (size_t n = 0; n < b->count; n++) duro__bulk_add_id(&ids, b->ids[n]);
-  duro_buf_add_lit(&args, "{\"instances\":[");
-  duro_buf_add_str(&args, duro_buf_str(&ids));
-  duro_buf_add_char(&args, ']');
-  duro__add_int_member(&args, "matched", b->total);
-  duro__add_json_member(&args, "denied", duro__member(b->finder->args, "denied"));
-  if (duro_json_member_bool(b->finder->args, "force", false))
-    duro_buf_add_lit(&args, ",\"force\":true");
-  duro_buf_add_char(&args, '}');
-  if (args.oom || ids.oom)
-    duro__fail_memory(b->request);
-  else
-    duro__call_again(rt, b->request, duro__verb_delete_instances, duro_buf_str(&args));
-  duro_buf_free(&args);
-  duro_buf_free(&ids);
-}
-
-static void act(duro_runtime *rt, duro__bulk *b) {
-  forest f = {0};
-  bool fine = true;
-  for (size_t n = 0; n < b->count && fine; n++) fine = add_tree(rt, b, &f, b->ids[n]);
-  if (!fine) {
-    duro__fail_memory(b->request);
-  } else if (b->dry_run || !f.trees.count) {
-    duro__bulk_answer(rt, b, NULL);
-  } else if (stop_all(rt, &f)) {
-    again(rt, b);
-  } else {
-    delete_all(rt, b, &f);
-  }
-  forest_free(&f);
+static bool act(duro_runtime *rt, duro__bulk *b, duro_str id, bool last) {
+  duro__tree tree;
+  if (!load(rt, b, id, &tree)) return true;
+  bool done = act_on_tree(rt, b, id, &tree, last);
+  duro__tree_free(&tree);
+  return done;
 }
 
 void duro__verb_delete_instances(duro_runtime *rt, duro_request *r, duro_str args) {
-  static const duro__bulk_kind kind = {"deleted_instances", act, 0};
+  static const duro__bulk_kind kind = {.done_key = "deleted_instances", .act = act, .stop = stop};
   duro__bulk_begin(rt, r, args, &kind);
 }

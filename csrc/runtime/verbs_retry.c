@@ -1,7 +1,7 @@
 // verbs_retry.c: failed instances go on from the step that failed them.
 //
-// First all plans are made (retry_plan.h), which changes nothing. Then one batch brings each instance back:
-// its event orchestration_retried, its row running again, what is to be told again as messages, and
+// A plan is made first (retry_plan.h), which changes nothing. Then the batch brings the instance back: its
+// event orchestration_retried, its row running again, what is to be told again as messages, and
 // sub-orchestrations that begin anew. Killed before that batch is durable, all of them are still failed;
 // after it, opening the file finds them running.
 #include <stdlib.h>
@@ -135,43 +135,26 @@ static void carry_out(duro_runtime *rt, duro__batch *b, const duro__retry_plan *
   for (size_t n = 0; n < p->restarts.count; n++) restart(rt, b, &p->restarts.items[n]);
 }
 
-// One plan per id; *wait: the end of something is not stored yet.
-static duro__retry_plan *make_plans(duro_runtime *rt, duro__bulk *b, bool *wait) {
-  duro__retry_plan *plans = calloc(b->count + 1, sizeof *plans);
-  *wait = false;
-  for (size_t n = 0; plans && n < b->count && !*wait; n++) {
-    duro_error *err = NULL;
-    duro_code code = duro__retry_plan_make(rt, b->ids[n], &b->finder->arena, &plans[n], &err);
-    if (code == DURO_BUSY) {
-      *wait = true;
-      duro_error_free(err);
-    } else if (code) {
-      duro__bulk_failed(b, b->ids[n], code, err);
-      plans[n].steps.count = plans[n].restarts.count = 0;
-    } else {
-      duro__bulk_add_id(&b->done, b->ids[n]);
-    }
-  }
-  return plans;
-}
-
-static void act(duro_runtime *rt, duro__bulk *b) {
-  bool wait;
-  duro__retry_plan *plans = make_plans(rt, b, &wait);
-  duro__batch *batch = plans && !wait && !b->dry_run && b->done.n ? duro__batch_open(rt) : NULL;
-  if (plans && wait) {
-    duro__call_again(rt, b->request, duro__verb_retry_failed, b->finder->args);
-  } else if (plans) {
-    for (size_t n = 0; batch && n < b->count; n++) carry_out(rt, batch, &plans[n], b->reason);
-    duro__bulk_answer(rt, b, NULL);
+static bool act(duro_runtime *rt, duro__bulk *b, duro_str id, bool last) {
+  duro_arena arena = {0};
+  duro__retry_plan plan = {0};
+  duro_error *err = NULL;
+  duro_code code = duro__retry_plan_make(rt, id, &arena, &plan, &err);
+  bool done = code != DURO_BUSY || last;
+  if (!code) {
+    duro__bulk_add_id(&b->done, id);
+    if (!b->dry_run) carry_out(rt, rt->open, &plan, b->reason);
+  } else if (done) {
+    duro__bulk_failed(b, id, code, err);
   } else {
-    duro__fail_memory(b->request);
+    duro_error_free(err);
   }
-  for (size_t n = 0; plans && n < b->count; n++) duro__retry_plan_free(&plans[n]);
-  free(plans);
+  duro__retry_plan_free(&plan);
+  duro_arena_free(&arena);
+  return done;
 }
 
 void duro__verb_retry_failed(duro_runtime *rt, duro_request *r, duro_str args) {
-  static const duro__bulk_kind kind = {"retried_instances", act, 0};
+  static const duro__bulk_kind kind = {.done_key = "retried_instances", .act = act};
   duro__bulk_begin(rt, r, args, &kind);
 }

@@ -8,7 +8,7 @@ local runtimes = require "spec.support.runtimes"
 local SPECS = { "list", "pages", "search", "bulk", "prune", "instance", "history", "why", "at", "management",
   "query", "metrics", "analytics", "retry_failed", "client", "waits", "suspend", "terminate", "deletion", "analytics" }
 -- No audit log, pruning or feed on the basic one.
-local ALSO = { memory = { "access", "audit", "streams" }, basic = {} }
+local ALSO = { memory = { "access", "audit", "bulk_slices", "streams" }, basic = {} }
 
 
 -- The file's chunk with the words of busted that this one has.

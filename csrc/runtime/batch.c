@@ -175,8 +175,7 @@ void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i)
     duro__row_wake(rt, b, i, 0); // else its new row says so
 }
 
-// What this batch caused and no turn of it consumed goes along as rows, so that it survives.
-static void spill(duro_runtime *rt, duro__batch *b) {
+void duro__batch_spill(duro_runtime *rt, duro__batch *b) {
   for (duro__instance *i; (i = rt->keeping_head);) {
     duro__keep_looked(rt, i);
     if (i->ready) duro__batch_keep_inbox(rt, b, i); // else it comes back when it is
@@ -236,7 +235,7 @@ static bool nothing_else(const duro_runtime *rt) {
 static void seal(duro_runtime *rt) {
   duro__batch *b = rt->open;
   rt->begun_tail = NULL;
-  spill(rt, b);
+  duro__batch_spill(rt, b);
   duro__counts_to_batch(rt, b);
   duro__figures_to_batch(rt, b);
   rt->open = NULL;
@@ -276,7 +275,7 @@ static bool begins(const duro_runtime *rt) {
 
 bool duro__batches_turn(duro_runtime *rt) {
   duro__starts_admit(rt);
-  if (!rt->open || rt->fault || rt->again || rt->held || begins(rt)) return false;
+  if (!rt->open || rt->fault || rt->again || rt->holder || begins(rt)) return false;
   bool store_free = rt->in_flight == 0;
   bool full = duro__batch_full(rt) && !rt->options.virtual_clock;
   if (!store_free && !(full && rt->in_flight < DURO_BATCHES_IN_FLIGHT)) return false;

@@ -58,7 +58,7 @@ struct duro__bulk {
   size_t at; // how far this phase has come
   bool in_flight;
   int64_t wait_batch;         // nothing before this batch is durable
-  uint64_t turns_until;       // nothing before so many left the ready queue
+  uint64_t turns_until_ns;    // nothing before what was ready then has run
   DURO__VEC(duro_str) rest;   // for DURO__BULK_REST
   duro_map deleted;           // keys, by this call
   DURO__VEC(int64_t) stopped; // keys of those that stand still for it

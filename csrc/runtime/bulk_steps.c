@@ -1,7 +1,7 @@
 // bulk_steps.c: bulk calls in slices. See bulk.h for why, and for what a call promises.
 //
 // The first of the queue has its slice behind the turns of each step. What it does goes into the open batch,
-// which it holds (rt->held): no batch is sealed meanwhile, so what others do there becomes durable together
+// which it holds (rt->holder): no batch is sealed meanwhile, so what others do there becomes durable together
 // with it. Where its messages made turns ready, the next slice waits until those have run: the ready queue is
 // first come, first served, so turns of others are never behind more than one slice.
 // Invariant: while it holds the batch, its request is among those of the batch. So whatever befalls the batch
@@ -44,7 +44,7 @@ static void leave(duro_runtime *rt, duro__bulk *b) {
     *at = b->next;
     break;
   }
-  if (rt->held == b) rt->held = NULL;
+  if (rt->holder == b) rt->holder = NULL;
   b->request->bulk = NULL;
 }
 
@@ -114,7 +114,7 @@ static void let_go(duro_runtime *rt, duro__bulk *b, bool fine) {
 static void answer(duro_runtime *rt, duro__bulk *b) {
   duro_request *r = b->request;
   bool fine = write_answer(&r->answer, b), acted = !b->dry_run && (b->done.n || b->third.n);
-  if (rt->held == b) {
+  if (rt->holder == b) {
     let_go(rt, b, fine);
     return;
   }
@@ -133,7 +133,7 @@ static void answer(duro_runtime *rt, duro__bulk *b) {
 
 static void fail(duro_runtime *rt, duro__bulk *b, duro_code code, duro_error *err) {
   duro_request *r = b->request;
-  if (rt->held == b) {
+  if (rt->holder == b) {
     duro__batch_poison(rt, err);
     let_go(rt, b, false);
     return;
@@ -147,7 +147,7 @@ static void fail(duro_runtime *rt, duro__bulk *b, duro_code code, duro_error *er
 
 // The open batch is its own from now on. False: memory is out, and it has failed.
 static bool hold(duro_runtime *rt, duro__bulk *b) {
-  if (b->dry_run || rt->held == b) return true;
+  if (b->dry_run || rt->holder == b) return true;
   duro__batch *batch = duro__batch_open(rt);
   duro_request **slot = batch ? duro__vec_push(&batch->requests) : NULL;
   if (!slot) {
@@ -157,7 +157,7 @@ static bool hold(duro_runtime *rt, duro__bulk *b) {
     return false;
   }
   *slot = b->request;
-  rt->held = b;
+  rt->holder = b;
   return true;
 }
 
@@ -194,9 +194,15 @@ static bool act_on(duro_runtime *rt, duro__bulk *b, duro_str id) {
 
 // --- Phases. Each returns false when it is not over: its slice is, or the call has failed. ---
 
+// First come, first served; but ahead of all are those that a call begins.
+static bool turns_wait(const duro_runtime *rt, const duro__bulk *b) {
+  const duro__instance *first = rt->begun_tail ? rt->begun_tail->ready_next : rt->ready_head;
+  return b->kind->turns && first && first->ready_ns <= b->turns_until_ns;
+}
+
 // Nothing more of it may happen before all that has begun is durable.
 static void wait_for_batches(duro_runtime *rt, duro__bulk *b) {
-  const duro__batch *newest = rt->held != b && rt->open ? rt->open : rt->flight_tail;
+  const duro__batch *newest = rt->holder != b && rt->open ? rt->open : rt->flight_tail;
   b->wait_batch = newest ? newest->rows.id : 0;
 }
 
@@ -247,7 +253,7 @@ static bool act_all(duro_runtime *rt, duro__bulk *b, slice *s) {
       return false;
     }
   }
-  if (b->kind->turns) b->turns_until = rt->ready_taken + rt->ready_count;
+  if (b->kind->turns) b->turns_until_ns = duro__tick(rt);
   return b->at == b->count;
 }
 
@@ -278,7 +284,7 @@ static void work_on(duro_runtime *rt, duro__bulk *b, slice *s) {
     if (b->rest.count && !act_on_rest(rt, b, s)) return;
     b->phase = DURO__BULK_TURNS;
   }
-  if (b->kind->turns && rt->ready_taken < b->turns_until && !rt->closing) return;
+  if (turns_wait(rt, b) && !rt->closing) return;
   answer(rt, b);
 }
 
@@ -286,9 +292,9 @@ static void work_on(duro_runtime *rt, duro__bulk *b, slice *s) {
 
 bool duro__bulks_wait(const duro_runtime *rt) {
   const duro__bulk *b = rt->bulks;
-  bool held = rt->held == b;
+  bool held = rt->holder == b;
   if (rt->committed_batch < b->wait_batch && (rt->in_flight || (!held && rt->open))) return true;
-  if (b->kind->turns && rt->ready_taken < b->turns_until) return true;
+  if (turns_wait(rt, b)) return true;
   if (!b->kind->turns && rt->leaving) return true; // their last batch is durable, and not done with
   if (b->phase != DURO__BULK_ACT || held || b->dry_run || !rt->open) return false;
   return !b->kind->turns || !rt->options.virtual_clock; // what the open batch has goes out first
@@ -303,7 +309,7 @@ bool duro__bulks_turn(duro_runtime *rt) {
   else
     s.until_ns = duro__tick(rt) + SLICE_NS;
   rt->did_something = true;
-  if (rt->held == b && rt->open->poisoned)
+  if (rt->holder == b && rt->open->poisoned)
     let_go(rt, b, false);
   else
     work_on(rt, b, &s);
@@ -332,12 +338,12 @@ void duro__bulk_work(duro_runtime *rt, duro__bulk *b) {
 
 // The one that has begun goes to its end, as one batch; turns that it did not come to are stored as messages.
 void duro__bulks_close(duro_runtime *rt) {
-  duro__bulk *b = rt->held;
+  duro__bulk *b = rt->holder;
   slice s = {.left = SIZE_MAX};
   if (b && rt->open && !rt->fault && !rt->lost) work_on(rt, b, &s);
   for (duro__bulk *next = rt->bulks; (b = next);) {
     next = b->next;
-    if (b != rt->held) // that one is answered with its batch
+    if (b != rt->holder) // that one is answered with its batch
       duro__request_fail(b->request, DURO_CLOSED, "the runtime was closed");
   }
 }

@@ -207,7 +207,8 @@ bool duro__fault_turn(duro_runtime *rt) {
     if (rt->in_flight || rt->probing) return false;
     if (rt->open) { // nothing of it can be stored any more: it builds on what failed
       duro__batch *b = rt->open;
-      duro__counts_to_batch(rt, b); // they go with it
+      duro__batch_spill(rt, b);     // and what it sent goes with it, where it lies in inboxes
+      duro__counts_to_batch(rt, b); // they do, too
       rt->open = NULL;
       b->code = DURO_STORAGE;
       duro__batch_fail(rt, b);

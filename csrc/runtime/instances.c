@@ -32,7 +32,7 @@ static void lru_add(duro_runtime *rt, duro__instance *i) {
   end->lru_prev = i;
 }
 
-// From `m` on: the seal of the open batch has to look whether a turn has consumed them (batch.c, spill).
+// From `m` on: the seal of the open batch has to look whether a turn has consumed them (duro__batch_spill).
 void duro__keep_from(duro_runtime *rt, duro__instance *i, duro_message *m) {
   i->keep_from = m;
   if (i->keeps) return;
@@ -103,7 +103,6 @@ duro__instance *duro__instance_next_ready(duro_runtime *rt) {
   i->ready_next = NULL;
   i->ready = false;
   rt->ready_count--;
-  rt->ready_taken++;
   return i;
 }
 
@@ -119,8 +118,7 @@ static void ready_remove(duro_runtime *rt, duro__instance *i) {
     if (rt->ready_tail == i) rt->ready_tail = before;
     if (rt->begun_tail == i) rt->begun_tail = before;
     rt->ready_count--;
-    rt->ready_taken++;
-    break;
+      break;
   }
   i->ready = false;
   i->ready_next = NULL;

@@ -9,7 +9,7 @@
 //  - Nothing escapes before its commit: everything a turn causes outside its batch waits in the batch's
 //    `after` list.
 //  - A message that must survive is consumed by a turn of the batch that caused it, or that batch
-//    carries it as a row (batch.c, spill).
+//    carries it as a row (duro__batch_spill).
 // Everything here is touched on the loop thread only, but for `writer`, which has its own lock.
 #ifndef DURO_RUNTIME_INTERNAL_H
 #define DURO_RUNTIME_INTERNAL_H
@@ -289,7 +289,6 @@ struct duro_runtime {
   // first turns (batch.c). NULL: there are none.
   duro__instance *begun_tail;
   size_t ready_count;
-  uint64_t ready_taken; // how many have left the queue
   // Who may have a message that the open batch has to carry.
   duro__instance *keeping_head, *keeping_tail;
   DURO__VEC(duro__instance *) due; // binary heap by (due_ms, key)
@@ -517,6 +516,8 @@ void duro__batch_add_message(duro_runtime *rt, duro__batch *b,
                              duro_message *m); // as a row; sets row_id
 // Makes rows of what its inbox must not lose: of an instance that will run no turn in this batch.
 void duro__batch_keep_inbox(duro_runtime *rt, duro__batch *b, duro__instance *i);
+// The same for all: what this batch caused and no turn of it consumed shares its fate.
+void duro__batch_spill(duro_runtime *rt, duro__batch *b);
 size_t duro__batch_limit(const duro_runtime *rt);
 bool duro__batch_full(const duro_runtime *rt);
 bool duro__batches_turn(duro_runtime *rt); // seals what is due; true when something was handed over

@@ -71,7 +71,7 @@ static bool turns_allowed(const duro_runtime *rt) {
 static bool enough_turns(duro_runtime *rt, uint64_t from_ns) {
   if (rt->options.virtual_clock) return false;
   if (rt->bulks && rt->tick_ns - from_ns >= TURNS_NS) return true;
-  return !rt->held && duro__batch_full(rt) && !duro__batches_turn(rt);
+  return !rt->holder && duro__batch_full(rt) && !duro__batches_turn(rt);
 }
 
 static bool run_turns(duro_runtime *rt) {
@@ -186,10 +186,10 @@ static bool can_move_now(const duro_runtime *rt) {
   if (jobs_wait(rt)) return true;
   if (rt->woken_jobs.head) return true;
   if (!turns_allowed(rt)) return false;
-  bool room = rt->held || !duro__batch_full(rt) || rt->in_flight < DURO_BATCHES_IN_FLIGHT;
+  bool room = rt->holder || !duro__batch_full(rt) || rt->in_flight < DURO_BATCHES_IN_FLIGHT;
   if (rt->ready_count && room) return true;
   if (rt->leaving || (rt->bulks && !duro__bulks_wait(rt))) return true;
-  if (rt->held) return false;
+  if (rt->holder) return false;
   return rt->recheck_stalled || (rt->open && !rt->in_flight);
 }
 

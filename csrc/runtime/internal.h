@@ -297,10 +297,10 @@ struct duro_runtime {
   bool sweeping;
   int64_t sweep_wake_ms, sweep_key, sweep_now_ms, next_sweep_ms, swept_to_ms;
 
-  duro__batch *open; // NULL when empty
-  struct duro__bulk *bulks,
-      *held;          // in order; the one that has the open batch kept open (bulk_steps.c)
-  duro__batch *again; // the one in flight that is to be tried again
+  duro__batch *open;         // NULL when empty
+  struct duro__bulk *bulks;  // calls for many instances, in order (bulk_steps.c)
+  struct duro__bulk *holder; // the one that keeps the open batch open
+  duro__batch *again;        // the one in flight that is to be tried again
   duro__batch *flight_head, *flight_tail;
   int in_flight;
   int64_t sealed_batch; // the newest one handed over: what the next one names as its predecessor
@@ -542,8 +542,8 @@ bool duro__memory_turn(duro_runtime *rt); // tries again when it is time
 
 // --- bulk_steps.c: actions on many instances, in slices ---
 bool duro__bulks_turn(duro_runtime *rt); // the next slice; true when there was one
-bool duro__bulks_wait(
-    const duro_runtime *rt);             // there are some, and the first waits for others to move
+// There are some, and the first waits for others to move.
+bool duro__bulks_wait(const duro_runtime *rt);
 void duro__bulk_forget(duro_request *r); // it is over; its call, if it is one, goes no further
 void duro__bulks_close(duro_runtime *rt);
 

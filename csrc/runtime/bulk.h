@@ -76,5 +76,11 @@ duro__instance *duro__bulk_fetch(duro_runtime *rt, duro__bulk *b, duro_str id);
 // Everything is chosen: few are acted upon at once, many in slices. Owns it, and answers its request.
 void duro__bulk_work(duro_runtime *rt, duro__bulk *b);
 void duro__bulk_free(duro_runtime *rt, duro__bulk *b);
+// The next slice; true when there was one.
+bool duro__bulks_turn(duro_runtime *rt);
+// There are some, and the first waits for others to move.
+bool duro__bulks_wait(const duro_runtime *rt);
+void duro__bulk_forget(duro_request *r); // it is over; its call, if it is one, goes no further
+void duro__bulks_close(duro_runtime *rt);
 
 #endif

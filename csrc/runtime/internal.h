@@ -540,13 +540,6 @@ bool duro__fault_turn(duro_runtime *rt);                 // goes on after a faul
 void duro__memory_out(duro_runtime *rt, duro__instance *i);
 bool duro__memory_turn(duro_runtime *rt); // tries again when it is time
 
-// --- bulk_steps.c: actions on many instances, in slices ---
-bool duro__bulks_turn(duro_runtime *rt); // the next slice; true when there was one
-// There are some, and the first waits for others to move.
-bool duro__bulks_wait(const duro_runtime *rt);
-void duro__bulk_forget(duro_request *r); // it is over; its call, if it is one, goes no further
-void duro__bulks_close(duro_runtime *rt);
-
 // --- writer.c ---
 duro_code duro__writer_start(duro_runtime *rt, duro_error **err);
 void duro__writer_stop(duro_runtime *rt); // runs what is queued, then joins

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "runtime/bulk.h"
 #include "runtime/figures.h"
 #include "runtime/internal.h"
 

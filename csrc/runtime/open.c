@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "runtime/bulk.h"
 #include "runtime/answers.h"
 #include "runtime/cache.h"
 #include "runtime/figures.h"

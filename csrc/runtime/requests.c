@@ -11,6 +11,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/audit.h"
+#include "runtime/bulk.h"
 #include "runtime/feed.h"
 #include "runtime/internal.h"
 

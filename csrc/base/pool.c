@@ -14,7 +14,7 @@ typedef struct duro_pool_block {
   union {
     size_t class; // out
     struct duro_pool_block *next;
-    max_align_t aligned;
+    int64_t aligned;
   } head;
 } block;
 

@@ -21,7 +21,7 @@ typedef struct duro_pool {
   size_t count[DURO_POOL_CLASSES];
 } duro_pool; // zero-initialise
 
-// Uninitialised; NULL: memory is out. Without a pool (NULL) nothing is kept.
+// Uninitialised, aligned to 8 bytes; NULL: memory is out. Without a pool (NULL) nothing is kept.
 void *duro_pool_take(duro_pool *pool, size_t size);
 void duro_pool_give(duro_pool *pool, void *block); // NULL is allowed
 void duro_pool_free(duro_pool *pool);

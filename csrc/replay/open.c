@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 
-#define FIRST_SLOTS 4
+#define FIRST_SLOTS 2
 
 // --- The array ---
 

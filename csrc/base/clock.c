@@ -92,10 +92,14 @@ static void format_uuid(char out[DURO_UUID_SIZE], uint64_t high, uint64_t low) {
 // the start, so that there are always 2^33 ids left. It is kept per thread: ids of two threads have
 // no order that anybody could have seen. A fork copies the counter, but not the tail.
 void duro_uuid7(char out[DURO_UUID_SIZE], int64_t ms) {
-  static _Thread_local int64_t last_ms = -1;
-  static _Thread_local uint64_t counter;
   uint64_t random[2];
   duro_random_bytes(random, sizeof random);
+  duro_uuid7_of(out, ms, random);
+}
+
+void duro_uuid7_of(char out[DURO_UUID_SIZE], int64_t ms, const uint64_t random[2]) {
+  static _Thread_local int64_t last_ms = -1;
+  static _Thread_local uint64_t counter;
   if (ms == last_ms) {
     counter = (counter + 1) & (((uint64_t)1 << COUNTER_BITS) - 1);
   } else {

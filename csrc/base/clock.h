@@ -13,6 +13,8 @@ void duro_random_bytes(void *p,
 // in the same millisecond by one thread still ascend.
 #define DURO_UUID_SIZE 37
 void duro_uuid7(char out[DURO_UUID_SIZE], int64_t ms);
+// The same of randomness that was asked for before; each is for one id alone.
+void duro_uuid7_of(char out[DURO_UUID_SIZE], int64_t ms, const uint64_t random[2]);
 // A random 128-bit run id as 32 hex digits and a NUL.
 #define DURO_RUN_ID_SIZE 33
 void duro_run_id(char out[DURO_RUN_ID_SIZE]);

@@ -27,7 +27,7 @@ void *duro_pool_take(duro_pool *pool, size_t size) {
     pool->count[class]--;
   } else {
     if (class < DURO_POOL_CLASSES) size = (class + 1) * CLASS_BYTES;
-    if (size > SIZE_MAX - sizeof *b) return NULL;
+    if (size > PTRDIFF_MAX - sizeof *b) return NULL;
     b = malloc(sizeof *b + size);
     if (!b) return NULL;
   }

@@ -363,6 +363,7 @@ struct duro_runtime {
   duro_pool blocks;               // for messages, jobs, instances and their execs
   duro__exec_stock stock;         // of the execs
   duro_prng prng;                 // for run ids
+  uint64_t random[32], randoms;   // of the system, for ids; how many are left
   duro_buf scratch;               // within one function only
   uint64_t started_ns, worked_ns; // when it was opened; when the loop last began to work
   bool may_block;                 // the host waits: for a commit as well as for anything else

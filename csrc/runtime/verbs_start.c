@@ -66,10 +66,21 @@ static bool read_event(duro_request *r, duro_str args, duro_arena *arena, duro__
          duro__arg_payload(r, event, "data", &out->event_data);
 }
 
+// The system's randomness is fetched for several ids at once: asking costs more than the id. No other process
+// has them, too: a runtime starts nothing after a fork.
+static void fresh_id(duro_runtime *rt, char out[DURO_UUID_SIZE]) {
+  if (rt->randoms < 2) {
+    duro_random_bytes(rt->random, sizeof rt->random);
+    rt->randoms = sizeof rt->random / sizeof *rt->random;
+  }
+  rt->randoms -= 2;
+  duro_uuid7_of(out, duro__now(rt), &rt->random[rt->randoms]);
+}
+
 static bool give_id(duro_runtime *rt, duro_request *r, duro_arena *arena, duro__start *out) {
   char uuid[DURO_UUID_SIZE];
   if (out->instance.id.p) return true;
-  duro_uuid7(uuid, duro__now(rt));
+  fresh_id(rt, uuid);
   out->generated = true;
   out->instance.id = duro_arena_dup(arena, duro_str_from(uuid));
   if (out->instance.id.p) return true;

@@ -235,6 +235,29 @@ static void check_untouched(fixture *f, int64_t key) {
   }
 }
 
+CONTRACT(a_taken_id_among_many_is_the_one_that_is_named) {
+  insert_one(f, "taken");
+  for (int at = 0; at < 20; at++) {
+    draft *d = draft_new(f);
+    for (int i = 0; i < 20; i++) {
+      char id[16];
+      snprintf(id, sizeof id, "i%d", i);
+      draft_insert(d, i == at ? "taken" : id);
+    }
+    duro_code code = draft_send(d);
+    CHECK(f->err && strstr(f->err->message, "'taken'") != NULL);
+    CODE(f, code, DURO_ALREADY_EXISTS);
+    CHECK(!exists(f, "i1"));
+  }
+  draft *d = draft_new(f);
+  for (int i = 0; i < 20; i++) {
+    duro_instance_row *row = draft_insert(d, "twice");
+    if (i != 3 && i != 5) row->id = keep_number(f, "n", i);
+  }
+  CODE(f, draft_send(d), DURO_ALREADY_EXISTS);
+  CHECK(!exists(f, "n1"));
+}
+
 CONTRACT(a_taken_id_fails_the_whole_batch) {
   int64_t key = insert_a_busy_one(f);
   draft *d = draft_new(f);

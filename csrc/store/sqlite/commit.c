@@ -62,15 +62,30 @@ static duro_code keys_with_turns(const duro_batch *batch, duro_map *keys, duro_e
   return DURO_OK;
 }
 
+// Eight at a time, unless there are fewer or one of their ids is taken, which is to be named.
 static duro_code insert_instances(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
                                   duro_error **err) {
   duro_map keys = {0};
   duro_code code = keys_with_turns(batch, &keys, err);
-  for (size_t i = 0; i < batch->insert_count && code == DURO_OK; i++) {
-    const duro_instance_row *row = &batch->inserts[i];
-    bool with_waits = !keys.count || !duro_map_get_int(&keys, row->key);
-    code = duro__sqlite_insert_instance(s, c, row, row->key, with_waits, s->chain.listed_to, err);
-    duro__sqlite_counts_begin(s, row->key);
+  int64_t listed_to = s->chain.listed_to;
+  for (size_t i = 0; i < batch->insert_count && code == DURO_OK;) {
+    const duro_instance_row *rows = &batch->inserts[i];
+    size_t count = batch->insert_count - i;
+    bool with_waits[ROWS_AT_ONCE], done = false;
+    if (count > ROWS_AT_ONCE) count = ROWS_AT_ONCE;
+    for (size_t n = 0; n < count; n++) {
+      with_waits[n] = !keys.count || !duro_map_get_int(&keys, rows[n].key);
+      bool waits = with_waits[n] && rows[n].waiting_on.n > 2; // which only folding takes away
+      if (!waits) duro__sqlite_counts_begin(s, rows[n].key);
+    }
+    if (count == ROWS_AT_ONCE) {
+      code = duro__sqlite_insert_many(s, c, rows, with_waits, listed_to, &done, err);
+    }
+    for (size_t n = 0; n < count && !done && code == DURO_OK; n++) {
+      code =
+          duro__sqlite_insert_instance(s, c, &rows[n], rows[n].key, with_waits[n], listed_to, err);
+    }
+    i += count;
   }
   duro_map_free(&keys);
   s->chain.instances += (int64_t)batch->insert_count;
@@ -88,29 +103,29 @@ static void advance(duro__sqlite_chain *chain, const duro_batch *batch) {
   chain->latest_ms = greater(chain->latest_ms, batch->now_ms);
 }
 
-static duro_code append_turn(duro__sqlite_conn *c, const duro_turn_row *turn, duro_str events,
-                             int64_t begin_bytes, duro_str trailer, duro_error **err) {
-  statement st = use(c, Q_insert_turn);
-  put_int(&st, turn->seq);
-  put_int(&st, turn->instance_key);
-  put_int(&st, turn->execution_id);
-  put_int(&st, turn->first_event_id);
-  put_int(&st, turn->event_count);
-  put_status(&st, turn->status);
-  put_int(&st, turn->at_ms);
-  put_int(&st, turn->turn_us);
-  put_wake(&st, turn->wake_at_ms);
-  put_int(&st, begin_bytes);
-  put_text(&st, turn->waiting_on);
-  put_text(&st, events);
-  put_text(&st, trailer);
-  return duro__sqlite_run(&st, err);
+static void put_turn(statement *st, const duro_turn_row *turn, duro_str events, int64_t begin_bytes,
+                     duro_str trailer) {
+  put_int(st, turn->seq);
+  put_int(st, turn->instance_key);
+  put_int(st, turn->execution_id);
+  put_int(st, turn->first_event_id);
+  put_int(st, turn->event_count);
+  put_status(st, turn->status);
+  put_int(st, turn->at_ms);
+  put_int(st, turn->turn_us);
+  put_wake(st, turn->wake_at_ms);
+  put_int(st, begin_bytes);
+  put_text(st, turn->waiting_on);
+  put_text(st, events);
+  put_text(st, trailer);
 }
 
 static duro_code append_turns(duro_store *s, duro__sqlite_conn *c, const duro_batch *batch,
                               duro_error **err) {
   duro__sqlite_chain *chain = &s->chain;
   duro_code code = DURO_OK;
+  statement st = {0};
+  size_t room = 0; // for so many rows more before it runs
   for (size_t i = 0; i < batch->turn_count && code == DURO_OK; i++) {
     const duro_turn_row *turn = &batch->turns[i];
     duro_str events = turn->events.p ? turn->events : DURO_STR("[]"), trailer = DURO_NONE;
@@ -126,7 +141,12 @@ static duro_code append_turns(duro_store *s, duro__sqlite_conn *c, const duro_ba
       chain->seq = greater(chain->seq, batch->last_seq);
       code = duro__sqlite_chain_trailer(s, c, turn, &trailer, err);
     }
-    if (code == DURO_OK) code = append_turn(c, turn, events, begin_bytes, trailer, err);
+    if (code == DURO_OK && room == 0) {
+      code = duro__sqlite_use_rows(s, c, Q_insert_turn, batch->turn_count - i, &room, &st, err);
+    }
+    if (code != DURO_OK) return code;
+    put_turn(&st, turn, events, begin_bytes, trailer);
+    if (--room == 0) code = duro__sqlite_run(&st, err);
   }
   return code;
 }
@@ -148,17 +168,10 @@ static duro_code replace_attributes(duro_store *s, duro__sqlite_conn *c, int64_t
   return code;
 }
 
-// Of what has ended and began lately, its row says now what folding would say later.
 static duro_code update_instance(duro_store *s, duro__sqlite_conn *c, const duro_instance_update *u,
                                  int64_t last_seq, duro_error **err) {
   duro_instance_row row = u->row;
-  unsigned set = u->set | DURO__SET_UPDATED;
-  if (set & DURO_SET_EXECUTION) duro__sqlite_counts_execution(s, row.key, row.execution_id);
-  bool ends = set & DURO_SET_STATUS && duro_status_final(row.status);
-  if (ends && duro__sqlite_counts_take(s, row.key, &row)) {
-    set |= DURO__SET_COUNTS | DURO_SET_WAKE;
-    row.wake_at_ms = DURO_NEVER;
-  }
+  unsigned set = duro__sqlite_counts_update(s, u->set | DURO__SET_UPDATED, &row);
   return duro__sqlite_update_instance(s, c, set, &row, last_seq, s->chain.listed_to, err);
 }
 

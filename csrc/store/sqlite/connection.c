@@ -19,7 +19,10 @@ static duro_code exec(duro__sqlite_conn *c, const char *sql, duro_error **err) {
 
 void duro__sqlite_conn_close(duro__sqlite_conn *c) {
   if (!c) return;
-  for (int q = 0; q < Q_COUNT; q++) sqlite3_finalize(c->stmts[q]);
+  for (int q = 0; q < Q_COUNT; q++) {
+    sqlite3_finalize(c->stmts[q]);
+    sqlite3_finalize(c->many[q]);
+  }
   for (int i = 0; i < 256; i++) {
     sqlite3_finalize(c->updates[0][i]);
     sqlite3_finalize(c->updates[1][i]);

@@ -14,6 +14,18 @@
 
 typedef duro__sqlite_fold_row fold_row;
 
+// Rows of history to be written together. The text of each is a part of fold_text.
+typedef struct history_row {
+  int64_t key, execution_id, first_event_id, event_count;
+  size_t text_at, text_n;
+} history_row;
+
+typedef struct history_rows {
+  history_row items[ROWS_AT_ONCE];
+  size_t count;
+  int64_t events_added; // of the whole fold
+} history_rows;
+
 // --- Collecting ---
 
 static fold_row *next_row(duro_store *s, size_t count) {
@@ -84,11 +96,11 @@ static duro_str events_of(const duro_store *s, const fold_row *r) {
   return (duro_str){s->fold_bytes.p + r->events_at, r->events_n};
 }
 
-// `[a]` and `[b,c]` are `[a,b,c]`.
+// `[a]` and `[b,c]` are `[a,b,c]`. Appends to fold_text.
 static duro_code join_events(duro_store *s, duro__sqlite_conn *c, const fold_row *rows,
-                             size_t count, duro_str *out, duro_error **err) {
+                             size_t count, duro_error **err) {
   duro_buf *text = &s->fold_text;
-  duro_buf_clear(text);
+  char separator = '[';
   for (size_t i = 0; i < count; i++) {
     if (rows[i].event_count == 0) continue;
     duro_str events = events_of(s, &rows[i]);
@@ -98,33 +110,53 @@ static duro_code join_events(duro_store *s, duro__sqlite_conn *c, const fold_row
                        "(in '%s')",
                        (long long)rows[i].seq, c->path);
     }
-    duro_buf_add_char(text, text->n ? ',' : '[');
+    duro_buf_add_char(text, separator);
     duro_buf_add(text, events.p + 1, events.n - 2);
+    separator = ',';
   }
   duro_buf_add_char(text, ']');
-  *out = duro_buf_str(text);
   return text->oom ? duro_fail_oom(err) : DURO_OK;
 }
 
-static duro_code write_history(duro_store *s, duro__sqlite_conn *c, const fold_row *rows,
-                               size_t count, int64_t *events_added, duro_error **err) {
-  int64_t first_event_id = 0, event_count = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (event_count == 0) first_event_id = rows[i].first_event_id;
-    event_count += rows[i].event_count;
+static duro_code write_history(duro_store *s, duro__sqlite_conn *c, history_rows *h,
+                               duro_error **err) {
+  duro_code code = DURO_OK;
+  for (size_t i = 0; i < h->count && code == DURO_OK;) {
+    size_t rows;
+    statement st;
+    code = duro__sqlite_use_rows(s, c, Q_insert_history, h->count - i, &rows, &st, err);
+    if (code != DURO_OK) return code;
+    for (size_t end = i + rows; i < end; i++) {
+      const history_row *row = &h->items[i];
+      put_int(&st, row->key);
+      put_int(&st, row->execution_id);
+      put_int(&st, row->first_event_id);
+      put_int(&st, row->event_count);
+      put_text(&st, (duro_str){s->fold_text.p + row->text_at, row->text_n});
+    }
+    code = duro__sqlite_run(&st, err);
   }
-  if (event_count == 0) return DURO_OK;
-  duro_str events = DURO_NONE;
-  duro_code code = join_events(s, c, rows, count, &events, err);
+  h->count = 0;
+  duro_buf_clear(&s->fold_text);
+  return code;
+}
+
+// The turns of one execution, as a row of history; it is written with others.
+static duro_code add_history(duro_store *s, duro__sqlite_conn *c, const fold_row *rows,
+                             size_t count, history_rows *h, duro_error **err) {
+  history_row row = {
+      .key = rows[0].key, .execution_id = rows[0].execution_id, .text_at = s->fold_text.n};
+  for (size_t i = 0; i < count; i++) {
+    if (row.event_count == 0) row.first_event_id = rows[i].first_event_id;
+    row.event_count += rows[i].event_count;
+  }
+  if (row.event_count == 0) return DURO_OK;
+  duro_code code = join_events(s, c, rows, count, err);
   if (code != DURO_OK) return code;
-  statement st = use(c, Q_insert_history);
-  put_int(&st, rows[0].key);
-  put_int(&st, rows[0].execution_id);
-  put_int(&st, first_event_id);
-  put_int(&st, event_count);
-  put_text(&st, events);
-  *events_added += event_count;
-  return duro__sqlite_run(&st, err);
+  row.text_n = s->fold_text.n - row.text_at;
+  h->items[h->count++] = row;
+  h->events_added += row.event_count;
+  return h->count == ROWS_AT_ONCE ? write_history(s, c, h, err) : DURO_OK;
 }
 
 // --- One instance ---
@@ -186,7 +218,11 @@ static unsigned project(const duro_store *s, const projection *old, const fold_r
 }
 
 static duro_code fold_instance(duro_store *s, duro__sqlite_conn *c, const fold_row *rows,
-                               size_t count, int64_t *events_added, duro_error **err) {
+                               size_t count, history_rows *h, duro_error **err) {
+  if (rows[0].execution_id == rows[count - 1].execution_id &&
+      duro__sqlite_counts_ended(s, rows[0].key, rows[0].execution_id)) {
+    return add_history(s, c, rows, count, h, err);
+  }
   projection old;
   bool found;
   duro_code code = read_projection(s, c, rows[0].key, &old, &found, err);
@@ -197,7 +233,7 @@ static duro_code fold_instance(duro_store *s, duro__sqlite_conn *c, const fold_r
     bool kept;
     code =
         duro__sqlite_still_kept(c, rows[i].key, rows[i].execution_id, old.execution_id, &kept, err);
-    if (code == DURO_OK && kept) code = write_history(s, c, &rows[i], end - i, events_added, err);
+    if (code == DURO_OK && kept) code = add_history(s, c, &rows[i], end - i, h, err);
     i = end;
   }
   if (code != DURO_OK) return code;
@@ -223,18 +259,20 @@ static duro_code fold_rows(duro_store *s, duro__sqlite_conn *c, size_t count, in
   *folded_seq = rows[count - 1].seq; // they came in order of seq
   qsort(rows, count, sizeof *rows, by_execution);
   duro_code code = DURO_OK;
-  int64_t events_added = 0;
+  history_rows h = {0};
+  duro_buf_clear(&s->fold_text);
   for (size_t i = 0; i < count && code == DURO_OK;) {
     size_t end = i + 1;
     while (end < count && rows[end].key == rows[i].key) end++;
     duro_arena_reset(&s->scratch);
-    code = fold_instance(s, c, &rows[i], end - i, &events_added, err);
+    code = fold_instance(s, c, &rows[i], end - i, &h, err);
     i = end;
   }
+  if (code == DURO_OK) code = write_history(s, c, &h, err);
   if (code != DURO_OK) return code;
   statement st = use(c, Q_update_fold_marks);
   put_int(&st, *folded_seq);
-  put_int(&st, events_added);
+  put_int(&st, h.events_added);
   return duro__sqlite_run(&st, err);
 }
 
@@ -278,8 +316,8 @@ duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t
   if (code != DURO_OK) return code;
   bool no_tail = false;
   int64_t folded_seq = 0;
-  duro__sqlite_counts_forget(s);
   code = fold(s, c, epoch, now_ms, max_rows, folded, &folded_seq, &no_tail, err);
+  duro__sqlite_counts_forget(s);
   give_back(&s->fold_bytes);
   give_back(&s->fold_text);
   code = duro__sqlite_write_end(s, c, code, err);

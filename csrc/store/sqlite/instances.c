@@ -157,22 +157,59 @@ static duro_code id_is_taken(duro_str id, duro_error **err) {
   return DURO_ALREADY_EXISTS;
 }
 
+static duro_str waits_of(const duro_instance_row *row, bool with_waits) {
+  return with_waits && row->waiting_on.p ? row->waiting_on : DURO_STR("[]");
+}
+
+static duro_code insert_index_rows(duro_store *s, duro__sqlite_conn *c,
+                                   const duro_instance_row *row, int64_t key, bool with_waits,
+                                   int64_t listed_to, duro_error **err) {
+  duro_code code = key <= listed_to ? duro__sqlite_list_one(c, key, err) : DURO_OK;
+  if (code == DURO_OK)
+    code = duro__sqlite_change_waits(s, c, DURO__INDEX_ADD, key, waits_of(row, with_waits), err);
+  if (code == DURO_OK)
+    code = duro__sqlite_change_attributes(s, c, DURO__INDEX_ADD, key, row->attributes, err);
+  return code;
+}
+
+static bool is_id_taken(const duro__sqlite_conn *c, duro_code code) {
+  return code == DURO_CORRUPT && sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE;
+}
+
 duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
                                        const duro_instance_row *row, int64_t key, bool with_waits,
                                        int64_t listed_to, duro_error **err) {
-  duro_str waiting_on = with_waits && row->waiting_on.p ? row->waiting_on : DURO_STR("[]");
   statement st = use(c, Q_insert_instance);
   put_instance(&st, row, key);
-  put_instance_texts(&st, row, waiting_on);
+  put_instance_texts(&st, row, waits_of(row, with_waits));
   duro_code code = duro__sqlite_run(&st, err);
-  if (code == DURO_CORRUPT && sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE) {
-    return id_is_taken(row->id, err);
+  if (is_id_taken(c, code)) return id_is_taken(row->id, err);
+  if (code != DURO_OK) return code;
+  return insert_index_rows(s, c, row, key, with_waits, listed_to, err);
+}
+
+duro_code duro__sqlite_insert_many(duro_store *s, duro__sqlite_conn *c,
+                                   const duro_instance_row *rows, const bool *with_waits,
+                                   int64_t listed_to, bool *done, duro_error **err) {
+  size_t count;
+  statement st;
+  *done = false;
+  duro_code code = duro__sqlite_use_rows(s, c, Q_insert_instance, ROWS_AT_ONCE, &count, &st, err);
+  if (code != DURO_OK) return code;
+  for (size_t i = 0; i < count; i++) {
+    put_instance(&st, &rows[i], rows[i].key);
+    put_instance_texts(&st, &rows[i], waits_of(&rows[i], with_waits[i]));
   }
-  if (code == DURO_OK && key <= listed_to) code = duro__sqlite_list_one(c, key, err);
-  if (code == DURO_OK)
-    code = duro__sqlite_change_waits(s, c, DURO__INDEX_ADD, key, waiting_on, err);
-  if (code == DURO_OK)
-    code = duro__sqlite_change_attributes(s, c, DURO__INDEX_ADD, key, row->attributes, err);
+  code = duro__sqlite_run(&st, err);
+  if (is_id_taken(c, code)) {
+    if (err) duro_error_free(*err);
+    if (err) *err = NULL;
+    return DURO_OK;
+  }
+  *done = code == DURO_OK;
+  for (size_t i = 0; i < count && code == DURO_OK; i++) {
+    code = insert_index_rows(s, c, &rows[i], rows[i].key, with_waits[i], listed_to, err);
+  }
   return code;
 }
 

@@ -46,11 +46,12 @@
 #define MAX_UNSETTLED_COUNTS                                                                       \
   24 // beyond, writing them into each commit costs more than settling them
 #define ANSWER_KEEP_MS   INT64_C(86400000) // answers nobody fetched: their client is long gone
-#define LIST_CACHE_SIZE  48         // prepared list shapes per connection; people use a handful
-#define LIST_MAX_ARMS    64         // ranges merged in one list (SQLite allows 500)
-#define LIST_PROBE_ROWS  10000      // a filter with fewer matches is read whole and sorted
-#define LIST_WALK_STEPS  4000000    // VM steps (some 50 ms) of a walk before sorting instead
-#define LIST_QUICK_SHARE 5          // a first try with that part of both: most lists need no more
+#define LIST_CACHE_SIZE  48      // prepared list shapes per connection; people use a handful
+#define LIST_MAX_ARMS    64      // ranges merged in one list (SQLite allows 500)
+#define LIST_PROBE_ROWS  10000   // a filter with fewer matches is read whole and sorted
+#define LIST_WALK_STEPS  4000000 // VM steps (some 50 ms) of a walk before sorting instead
+#define LIST_QUICK_SHARE 5       // a first try with that part of both: most lists need no more
+#define ROWS_AT_ONCE     8 // in one INSERT: a statement's beginning and end cost as much as a row
 #define TAIL_BITS        (1u << 21) // 100 000 instances fill a fifth of it
 
 // --- Connections ---
@@ -66,6 +67,7 @@ typedef struct duro__sqlite_conn {
   const char *path; // the store's
   const char *verb; // what is being done, for messages
   sqlite3_stmt *stmts[Q_COUNT];
+  sqlite3_stmt *many[Q_COUNT];   // the same for ROWS_AT_ONCE rows, where they were asked for
   sqlite3_stmt *updates[2][256]; // of instances and of listed, by the set of parts (instances.c)
   duro__sqlite_cached cache[LIST_CACHE_SIZE];
   uint64_t uses;
@@ -149,6 +151,10 @@ typedef struct statement {
 static inline statement use(duro__sqlite_conn *c, duro__sqlite_query query) {
   return (statement){c, c->stmts[query], 0, SQLITE_OK};
 }
+// An INSERT of as many rows as *rows says, whose values are put one row after the other: of ROWS_AT_ONCE
+// when that many are left, else of one.
+duro_code duro__sqlite_use_rows(duro_store *s, duro__sqlite_conn *c, duro__sqlite_query query,
+                                size_t left, size_t *rows, statement *out, duro_error **err);
 static inline void put_null(statement *st) {
   int rc = sqlite3_bind_null(st->stmt, ++st->at);
   if (rc != SQLITE_OK) st->rc = rc;
@@ -252,6 +258,10 @@ duro_code duro__sqlite_take_instance(statement *st, duro_arena *arena, duro_inst
 duro_code duro__sqlite_insert_instance(duro_store *s, duro__sqlite_conn *c,
                                        const duro_instance_row *row, int64_t key, bool with_waits,
                                        int64_t listed_to, duro_error **err);
+// ROWS_AT_ONCE of them, with their own keys. *done: false when some id is taken, and none was inserted.
+duro_code duro__sqlite_insert_many(duro_store *s, duro__sqlite_conn *c,
+                                   const duro_instance_row *rows, const bool *with_waits,
+                                   int64_t listed_to, bool *done, duro_error **err);
 // Updates the members that `set` names. COUNTS adds row->turns and row->turn_us_total to the
 // totals. `seq`: the row of the journal up to which it says how things stand.
 duro_code duro__sqlite_update_instance(duro_store *s, duro__sqlite_conn *c, unsigned set,
@@ -308,9 +318,11 @@ duro_code duro__sqlite_unlist(duro__sqlite_conn *c, int64_t key, duro_error **er
 // Within a transaction, in this order: what it inserts, its turns, its updates.
 void duro__sqlite_counts_begin(duro_store *s, int64_t key);
 void duro__sqlite_counts_add(duro_store *s, const duro_turn_row *turn);
-void duro__sqlite_counts_execution(duro_store *s, int64_t key, int64_t execution_id);
-// Sets *out's counts of events and of the turns that its row does not count; false: only folding knows them.
-bool duro__sqlite_counts_take(duro_store *s, int64_t key, duro_instance_row *out);
+// Puts into *row what the end of an instance says of its turns; gives `set` with that.
+unsigned duro__sqlite_counts_update(duro_store *s, unsigned set, duro_instance_row *row);
+// Its only execution is this one, and its row says all that folding would say.
+bool duro__sqlite_counts_ended(const duro_store *s, int64_t key, int64_t execution_id);
+void duro__sqlite_counts_drop(duro_store *s, int64_t key);
 void duro__sqlite_counts_forget(duro_store *s);
 
 // --- tail.c ---

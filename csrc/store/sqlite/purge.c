@@ -19,6 +19,7 @@ duro_code duro__sqlite_delete_instance(duro_store *s, duro__sqlite_conn *c, int6
   put_int(&st, key);
   duro_code code = duro__sqlite_step(&st, existed, err);
   if (code != DURO_OK || !*existed) return code;
+  duro__sqlite_counts_drop(s, key);
   duro_str waiting_on = take_text(&st, &s->scratch);
   duro_str attributes = take_text(&st, &s->scratch);
   finish(&st);

@@ -217,6 +217,32 @@ duro_code duro__sqlite_prepare_all(duro__sqlite_conn *c, char *const queries[Q_C
   return DURO_OK;
 }
 
+// The text of an INSERT ends with the values of one row.
+static duro_code prepare_many(duro_store *s, duro__sqlite_conn *c, duro__sqlite_query query,
+                              duro_error **err) {
+  duro_buf sql = {0};
+  const char *one = s->queries[query], *values = strstr(one, "VALUES ") + 7;
+  duro_buf_add_str(&sql, duro_str_from(one));
+  for (int i = 1; i < ROWS_AT_ONCE; i++) {
+    duro_buf_add_lit(&sql, ", ");
+    duro_buf_add_str(&sql, duro_str_from(values));
+  }
+  duro_code code =
+      sql.oom ? duro_fail_oom(err) : duro__sqlite_prepare(c, sql.p, sql.n, &c->many[query], err);
+  duro_buf_free(&sql);
+  return code;
+}
+
+duro_code duro__sqlite_use_rows(duro_store *s, duro__sqlite_conn *c, duro__sqlite_query query,
+                                size_t left, size_t *rows, statement *out, duro_error **err) {
+  *rows = left >= ROWS_AT_ONCE ? ROWS_AT_ONCE : 1;
+  *out = use(c, query);
+  if (*rows == 1) return DURO_OK;
+  duro_code code = c->many[query] ? DURO_OK : prepare_many(s, c, query, err);
+  out->stmt = c->many[query];
+  return code;
+}
+
 // The place for a shape that is not there: a free one, else the one unused for longest.
 static duro__sqlite_cached *place_in_cache(duro__sqlite_conn *c) {
   duro__sqlite_cached *oldest = &c->cache[0];

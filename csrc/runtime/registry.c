@@ -107,6 +107,7 @@ static int before_compare(duro_str a, duro_str b) {
 
 static int version_compare(duro_str a, duro_str b) {
   semver x, y;
+  if (duro_str_equal(a, b)) return 0; // as nearly always
   if (semver_read(a, &x) && semver_read(b, &y)) {
     for (int i = 0; i < 3; i++) {
       if (x.numbers[i] != y.numbers[i]) return x.numbers[i] < y.numbers[i] ? -1 : 1;

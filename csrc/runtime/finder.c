@@ -11,6 +11,7 @@
 
 #define STRIDE       200  // rows a page when each is looked at
 #define VISIT_STRIDE 2000 // and when it is only added up
+#define MANY_IDS     1000 // each costs a look into the index
 
 duro__finder *duro__finder_new(duro_request *r, duro_str args) {
   duro__finder *s = calloc(1, sizeof *s);
@@ -231,6 +232,7 @@ static bool is_cheap(const duro__finder *s) {
   const duro_filter *f = &q->filter;
   if (is_picky(s) || s->visit || s->counts || f->version.p || f->has_parent || f->error_contains.n)
     return false;
+  if (f->id_count > MANY_IDS) return false;
   size_t ranges = (f->completed_after || f->completed_before) +
                   (f->updated_after || f->updated_before) + (f->id_prefix.n > 0);
   size_t parts = (f->statuses != 0) + (f->name_count > 0) + f->attribute_count +

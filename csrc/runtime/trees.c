@@ -42,7 +42,9 @@ static duro_code add_totals(duro_runtime *rt, duro__tree *t, const duro_instance
                             duro_error **err) {
   duro_execution_row *past = NULL;
   size_t count = 0;
-  duro_code code = duro__store_executions(rt->store, row->key, &t->arena, &past, &count, err);
+  duro_code code = DURO_OK;
+  if (row->execution_id > 1)
+    code = duro__store_executions(rt->store, row->key, &t->arena, &past, &count, err);
   if (code) return code;
   t->executions += (int64_t)count + 1;
   t->events += row->event_count;

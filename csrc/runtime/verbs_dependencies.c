@@ -1,7 +1,8 @@
 // verbs_dependencies.c: whose child an instance is, and what it has started, as a tree.
 //
-// Read from committed rows, level by level: the children of one node stand side by side, parents before
-// children. Detached instances are roots of their own and no part of it.
+// Read from committed rows, level by level, on the helper thread: the children of one node stand side by side,
+// parents before children. Detached instances are roots of their own and no part of it. Where rows may be
+// hidden from the request, the host is asked about each, so all is read on the loop thread.
 #include <stdlib.h>
 
 #include "runtime/answers.h"
@@ -16,6 +17,8 @@ typedef struct node {
 } node;
 
 typedef struct family {
+  duro_request *request;
+  int64_t depth; // shown
   duro_arena arena;
   DURO__VEC(node) nodes; // the asked one first
   duro_str root;
@@ -134,35 +137,76 @@ static void add_family(duro_buf *b, const family *f, int64_t depth) {
 
 // --- The verb ---
 
-static void answer(duro_runtime *rt, duro_request *r, family *f, int64_t depth) {
-  duro_error *err = NULL;
-  duro_code code = read_all(rt, r, f, &err);
+static void family_free(family *f) {
+  free(f->nodes.items);
+  duro_arena_free(&f->arena);
+  free(f);
+}
+
+static void answer(family *f, duro_code code, duro_error *err) {
+  duro_request *r = f->request;
+  if (!code && r->rt->closing) code = duro_fail(&err, DURO_CLOSED, "the runtime was closed");
   if (code) {
     duro__fail_with(r, code, err);
-    return;
+  } else {
+    add_family(&r->answer, f, f->depth);
+    duro__request_durable(r);
   }
-  add_family(&r->answer, f, depth);
-  duro__request_durable(r);
+  family_free(f);
+}
+
+static void read_run(duro_runtime *rt, duro__command *c) {
+  family *f = c->subject;
+  c->code = read_all(rt, f->request, f, &c->error);
+}
+
+static void read_done(duro_runtime *rt, duro__command *c) {
+  (void)rt;
+  answer(c->subject, c->code, c->error);
+  duro_arena_free(&c->arena);
+  free(c);
+}
+
+static void begin(duro_runtime *rt, family *f) {
+  duro_error *err = NULL;
+  duro__command *c = NULL;
+  if (!duro__rows_hidden(f->request)) c = duro__command_new(read_run, read_done);
+  if (c) {
+    c->subject = f;
+    duro__helper_push(rt, c);
+  } else {
+    duro_code code = read_all(rt, f->request, f, &err);
+    answer(f, code, err);
+  }
+}
+
+static bool read_first(duro_runtime *rt, duro_request *r, duro_str args, family *f) {
+  duro_str id;
+  duro_instance_row row;
+  if (!duro__arg_object(r, args) ||
+      !duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &f->arena, &id) ||
+      !duro__arg_int(r, args, "depth", DURO_MAX_TREE_SHOWN, 0, &f->depth) ||
+      !duro__read_row(rt, r, id, &f->arena, &row))
+    return false;
+  if (f->depth > DURO_MAX_TREE_SHOWN) f->depth = DURO_MAX_TREE_SHOWN;
+  node *first = duro__vec_push(&f->nodes);
+  if (!first) {
+    duro__fail_memory(r);
+    return false;
+  }
+  first->row = row;
+  return true;
 }
 
 void duro__verb_dependencies(duro_runtime *rt, duro_request *r, duro_str args) {
-  family f = {0};
-  duro_str id;
-  int64_t depth;
-  duro_instance_row row;
-  if (duro__arg_object(r, args) &&
-      duro__arg_id(r, args, "id", DURO__REQUIRED, DURO_MAX_DERIVED_ID_BYTES, &f.arena, &id) &&
-      duro__arg_int(r, args, "depth", DURO_MAX_TREE_SHOWN, 0, &depth) &&
-      duro__read_row(rt, r, id, &f.arena, &row)) {
-    node *first = duro__vec_push(&f.nodes);
-    if (depth > DURO_MAX_TREE_SHOWN) depth = DURO_MAX_TREE_SHOWN;
-    if (first) {
-      first->row = row;
-      answer(rt, r, &f, depth);
-    } else {
-      duro__fail_memory(r);
-    }
+  family *f = calloc(1, sizeof *f);
+  if (!f) {
+    duro__fail_memory(r);
+    return;
   }
-  free(f.nodes.items);
-  duro_arena_free(&f.arena);
+  f->request = r;
+  if (read_first(rt, r, args, f))
+    begin(rt, f);
+  else
+    family_free(f);
 }

@@ -6,7 +6,7 @@
 
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
-#include "runtime/shown.h"
+#include "runtime/finder.h"
 
 // --- status, bulk_status ---
 
@@ -85,55 +85,61 @@ void duro__verb_status(duro_runtime *rt, duro_request *r, duro_str args) {
   duro_arena_free(&arena);
 }
 
-// The rows of all these ids in one query.
-static duro_code read_rows(duro_runtime *rt, const duro_str *ids, size_t count, duro_arena *arena,
-                           duro_map *by_id, duro_error **err) {
-  duro_list_query query = {.filter = {.ids = ids, .id_count = count}, .limit = count};
-  duro_instance_rows rows = {0};
-  if (!count) return DURO_OK;
-  duro_code code = duro__store_list(rt->store, &query, arena, &rows, err);
-  for (size_t i = 0; i < rows.count && !code; i++) {
-    if (!duro_map_put(by_id, rows.items[i].id, &rows.items[i])) code = duro_fail_oom(err);
+// The ids in the order asked, each with what was found of it.
+static bool add_statuses(duro_buf *b, const duro__finder *f, const duro_str *ids, size_t count) {
+  duro_map by_id = {0};
+  bool oom = false;
+  for (size_t i = 0; i < f->rows.count && !oom; i++)
+    oom = !duro_map_put(&by_id, f->rows.items[i].id, &f->rows.items[i]);
+  duro_buf_clear(b);
+  duro_buf_add_char(b, '[');
+  for (size_t i = 0; i < count; i++) {
+    const duro_instance_row *row = duro_map_get(&by_id, ids[i]);
+    if (i) duro_buf_add_char(b, ',');
+    if (row)
+      duro__add_status(b, row);
+    else
+      duro__add_status_unknown(b, ids[i]);
   }
-  return code;
+  duro_buf_add_char(b, ']');
+  duro_map_free(&by_id);
+  return !oom;
 }
 
-static void bulk_status(duro_runtime *rt, duro_request *r, const duro_str *ids, size_t count,
-                        duro_arena *arena) {
-  duro_map by_id = {0};
-  duro_error *err = NULL;
-  duro_code code = read_rows(rt, ids, count, arena, &by_id, &err);
-  duro_buf_clear(&r->answer);
-  duro_buf_add_char(&r->answer, '[');
-  for (size_t i = 0; i < count && !code; i++) {
-    const duro_instance_row *row = duro_map_get(&by_id, ids[i]);
-    if (i) duro_buf_add_char(&r->answer, ',');
-    if (row && duro__row_visible(r, row))
-      duro__add_status(&r->answer, row);
-    else
-      duro__add_status_unknown(&r->answer, ids[i]);
-  }
-  duro_buf_add_char(&r->answer, ']');
-  duro_map_free(&by_id);
-  if (code)
-    duro__fail_with(r, code, err);
-  else
+static void statuses_found(duro_runtime *rt, duro__finder *f) {
+  (void)rt;
+  duro_request *r = f->request;
+  if (add_statuses(&r->answer, f, f->query.filter.ids, f->query.filter.id_count))
     duro__request_durable(r);
+  else
+    duro__fail_memory(r);
+}
+
+static bool ids_fit(duro_runtime *rt, duro_request *r, size_t count) {
+  if ((int64_t)count <= rt->options.max_bulk_operations) return true;
+  duro__request_fail(r, DURO_TOO_LARGE, "%zu ids are given, %lld are allowed", count,
+                     (long long)rt->options.max_bulk_operations);
+  return false;
 }
 
 void duro__verb_bulk_status(duro_runtime *rt, duro_request *r, duro_str args) {
-  duro_arena arena = {0};
+  duro__finder *f = duro__finder_new(r, args);
   duro_str *ids;
   size_t count;
-  if (duro__arg_ids(r, args, NULL, &arena, &ids, &count)) {
-    if ((int64_t)count > rt->options.max_bulk_operations) {
-      duro__request_fail(r, DURO_TOO_LARGE, "%zu ids are given, %lld are allowed", count,
-                         (long long)rt->options.max_bulk_operations);
-    } else {
-      bulk_status(rt, r, ids, count, &arena);
-    }
+  if (!f) return;
+  if (!duro__arg_ids(r, f->args, NULL, &f->arena, &ids, &count) || !ids_fit(rt, r, count)) {
+    duro__finder_free(f);
+    return;
   }
-  duro_arena_free(&arena);
+  if (!count) {
+    duro__finder_free(f);
+    duro__request_answer(r, DURO_STR("[]"));
+    return;
+  }
+  f->query.filter.ids = ids;
+  f->query.filter.id_count = f->wanted = count;
+  f->found = statuses_found;
+  duro__finder_begin(f);
 }
 
 // --- list_executions, descriptor, registered ---

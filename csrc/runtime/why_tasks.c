@@ -242,6 +242,7 @@ static const duro__open *most_pressing(const looker *l, duro__exec *x, duro__rea
     duro_buf text = {0}, advice = {0};
     if (!is_looked_for(o)) continue;
     ++*count;
+    if (first && o->kind == DURO__OPEN_CHILD && best >= RANK_CHILD) continue; // no need to look
     rank here = say(l, o, &text, &advice);
     if (!first || here > best) {
       first = o;

@@ -9,7 +9,7 @@ typedef struct step {
 } step;
 
 // A turn of two events, and a change of status if it brings one.
-static bool take_step(owner *o, step p) {
+static duro_code try_step(owner *o, step p) {
   duro_store_marks next = o->marks;
   next.last_batch++;
   next.last_seq++;
@@ -37,10 +37,12 @@ static bool take_step(owner *o, step p) {
                       .turn_count = 1,
                       .updates = &update,
                       .update_count = p.status != p.before};
-  if (!OK(ops->commit(o->s, &batch, &err))) return false;
-  o->marks = next;
-  return true;
+  duro_code code = ops->commit(o->s, &batch, &err);
+  if (code == DURO_OK) o->marks = next;
+  return code;
 }
+
+static bool take_step(owner *o, step p) { return OK(try_step(o, p)); }
 
 static void check_counts(owner *o, int64_t turns) {
   duro_instance_row row = {0};
@@ -76,6 +78,29 @@ static void count_with_folds(unsigned folds) {
 
 TEST(a_turn_counts_once_whenever_folding_comes) {
   for (unsigned folds = 0; folds < 16; folds++) count_with_folds(folds);
+}
+
+static int refuse(void *user) {
+  (void)user;
+  return 1;
+}
+
+TEST(a_turn_whose_commit_failed_at_its_end_counts_once) {
+  owner o = {0};
+  new_folder();
+  if (!open_owner(&o) || !start(&o, "i")) return;
+  step p = {o.marks.last_key, 3, DURO_STATUS_RUNNING, DURO_STATUS_RUNNING};
+  sqlite3_commit_hook(o.s->write->db, refuse, NULL);
+  CHECK(try_step(&o, p) != DURO_OK);
+  duro_error_free(err);
+  err = NULL;
+  sqlite3_commit_hook(o.s->write->db, NULL, NULL);
+  take_step(&o, p);
+  take_step(&o, (step){p.key, 5, DURO_STATUS_RUNNING, DURO_STATUS_COMPLETED});
+  OK(fold(&o));
+  check_counts(&o, 3);
+  close_owner(&o);
+  remove_folder();
 }
 
 // --- Listed ---

@@ -298,6 +298,5 @@ duro_code duro__sqlite_commit(duro_store *s, const duro_batch *batch, duro_error
   duro__sqlite_tail_add(&s->tail, batch->turns, batch->turn_count);
   code = write_batch(s, c, batch, err);
   s->chain_left = code == DURO_OK;
-  if (code != DURO_OK) duro__sqlite_counts_forget(s);
   return duro__sqlite_write_end(s, c, code, err);
 }

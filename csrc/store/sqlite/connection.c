@@ -191,8 +191,11 @@ duro_code duro__sqlite_write_end(duro_store *s, duro__sqlite_conn *c, duro_code 
     statement st = use(c, Q_commit_transaction);
     code = duro__sqlite_run(&st, err);
   }
-  if (code != DURO_OK) roll_back(c);
-  if (code != DURO_OK) s->chain_left = false;
+  if (code != DURO_OK) {
+    roll_back(c);
+    s->chain_left = false;
+    duro__sqlite_counts_forget(s);
+  }
   s->seen_version = file_version(c);
   if (code == DURO_OK && !s->client) reuse_log(s, c, frames);
   pthread_mutex_unlock(&s->write_lock);

@@ -2,7 +2,8 @@
 --
 -- Each size runs as many activities as the large one, back to back, and pays for all of its own: its time begins with
 -- everything folded and ends with everything folded. Else the short runs would leave their folding (once a second,
--- or once in so many rows) to whoever is measured after them, and be compared with one that does its own.
+-- or once in so many rows) to whoever is measured after them, and be compared with one that does its own. And it
+-- begins with a heap without garbage, so that none collects what another has left.
 
 local duro = require "duro"
 local support = require "support"
@@ -29,6 +30,7 @@ return function(o)
 
   -- Microseconds an activity, of runs with n.
   local function cost(n, runs)
+    collectgarbage()
     local began = support.now()
     for _ = 1, runs do fan(n) end
     fold()

@@ -48,6 +48,10 @@ static inline int duro__lua_resume(lua_State *co, lua_State *from, int args) {
 static inline void *duro__lua_newuserdata(lua_State *L, size_t size) {
   return lua_newuserdata(L, size);
 }
+// Without one.
+static inline void *duro__lua_newbare(lua_State *L, size_t size) {
+  return lua_newuserdata(L, size);
+}
 static inline void duro__lua_setuservalue(lua_State *L, int index) { lua_setfenv(L, index); }
 static inline void duro__lua_getuservalue(lua_State *L, int index) { lua_getfenv(L, index); }
 // Pushes what tostring gives.
@@ -78,6 +82,9 @@ static inline int duro__lua_resume(lua_State *co, lua_State *from, int args) {
 }
 static inline void *duro__lua_newuserdata(lua_State *L, size_t size) {
   return lua_newuserdatauv(L, size, 1);
+}
+static inline void *duro__lua_newbare(lua_State *L, size_t size) {
+  return lua_newuserdatauv(L, size, 0); // the collector has nothing to look for in it
 }
 static inline void duro__lua_setuservalue(lua_State *L, int index) {
   lua_setiuservalue(L, index, 1);

@@ -48,13 +48,14 @@ struct duro__task {
   uint64_t order;         // of its end, in history order
   duro__waiter *waiters, **waiters_end;
   duro__fiber *block;
-  char *text; // output or error as JSON; NULL = none
+  char *text; // output or error as JSON, of its own or in `brief`; NULL = none
   size_t text_n;
   int value_ref;   // of a block: what it returned (a table of `value_count` when more than one),
   int value_count; // or its error table
   uint32_t owner;  // the fiber that made it
   uint8_t kind, state;
   bool observed;
+  char brief[25]; // of most: a number, a short word
 };
 
 typedef enum duro__fiber_state {

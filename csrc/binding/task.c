@@ -12,7 +12,7 @@ duro__task *duro__task_at(duro__host *h, lua_State *L, int index) {
 }
 
 duro__task *duro__task_new(lua_State *L, duro__program *p, duro__task_kind kind) {
-  duro__task *t = (duro__task *)lua_newuserdata(L, sizeof *t);
+  duro__task *t = (duro__task *)duro__lua_newbare(L, sizeof *t);
   memset(t, 0, sizeof *t);
   t->program = p;
   t->serial = p->serial;
@@ -29,7 +29,7 @@ void duro__task_settle(duro__task *t, duro__program *p, duro__task_state state, 
   t->state = (uint8_t)state;
   t->order = ++p->order;
   if (text.p && text.n) {
-    t->text = (char *)malloc(text.n);
+    t->text = text.n <= sizeof t->brief ? t->brief : (char *)malloc(text.n);
     if (t->text) {
       memcpy(t->text, text.p, text.n);
       t->text_n = text.n;
@@ -231,7 +231,7 @@ static int task_collect(lua_State *L) {
   t->block = NULL;
   luaL_unref(L, LUA_REGISTRYINDEX, t->value_ref);
   t->value_ref = LUA_NOREF;
-  free(t->text);
+  if (t->text != t->brief) free(t->text);
   t->text = NULL;
   return 0;
 }

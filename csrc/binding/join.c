@@ -7,9 +7,10 @@
 
 static size_t list_length(lua_State *L, int index) { return duro__lua_rawlen(L, index); }
 
-static duro__task *list_task(lua_State *L, duro__host *h, int list, size_t i) {
+// list_copy has checked what it is.
+static duro__task *list_task(lua_State *L, int list, size_t i) {
   duro__lua_rawgeti(L, list, (int)i);
-  duro__task *t = duro__task_at(h, L, -1);
+  duro__task *t = (duro__task *)lua_touserdata(L, -1);
   lua_pop(L, 1);
   return t;
 }
@@ -57,7 +58,7 @@ static int join_wait(lua_State *L) {
   duro__fiber_check_interrupt(L, p);
   size_t count = list_length(L, 2);
   for (; f->scan < count; f->scan++) {
-    duro__task *t = list_task(L, p->host, 2, f->scan + 1);
+    duro__task *t = list_task(L, 2, f->scan + 1);
     if (t->state != DURO__OPEN) continue;
     duro__fiber_check_yield(L, p, "join");
     duro__fiber_wait_for(L, f, &t, 1);
@@ -73,14 +74,14 @@ static int join_take(lua_State *L) {
   size_t count = list_length(L, 2);
   duro__task *failed = NULL;
   for (size_t i = 1; i <= count; i++) {
-    duro__task *t = list_task(L, p->host, 2, i);
+    duro__task *t = list_task(L, 2, i);
     if (t->state != DURO__COMPLETED && (!failed || t->order < failed->order)) failed = t;
   }
   if (failed) return duro__task_take(L, p, failed);
   lua_createtable(L, (int)count, 0);
   int outputs = lua_gettop(L);
   for (size_t i = 1; i <= count; i++) {
-    if (duro__task_take(L, p, list_task(L, p->host, 2, i)) > 0) {
+    if (duro__task_take(L, p, list_task(L, 2, i)) > 0) {
       lua_settop(L, outputs + 1); // the first value of a block that returned several
       lua_rawseti(L, outputs, (int)i);
     }
@@ -99,7 +100,7 @@ static int take(lua_State *L) {
 
 static int select_block(lua_State *L, duro__program *p, size_t count) {
   duro__task **tasks = (duro__task **)lua_newuserdata(L, count * sizeof(duro__task *));
-  for (size_t i = 0; i < count; i++) tasks[i] = list_task(L, p->host, 2, i + 1);
+  for (size_t i = 0; i < count; i++) tasks[i] = list_task(L, 2, i + 1);
   duro__fiber_check_yield(L, p, "select");
   duro__fiber_wait_for(L, p->running, tasks, count);
   return duro__fiber_block(L, p->running);
@@ -114,7 +115,7 @@ static int select_wait(lua_State *L) {
                             "ctx:select needs at least one task: nothing could ever be first");
   }
   for (size_t i = 1; i <= count; i++) {
-    if (list_task(L, p->host, 2, i)->state != DURO__OPEN) return 0;
+    if (list_task(L, 2, i)->state != DURO__OPEN) return 0;
   }
   return select_block(L, p, count);
 }
@@ -126,13 +127,13 @@ static int select_take(lua_State *L) {
   size_t count = list_length(L, 2), first = 0;
   duro__task *winner = NULL;
   for (size_t i = 1; i <= count; i++) {
-    duro__task *t = list_task(L, p->host, 2, i);
+    duro__task *t = list_task(L, 2, i);
     if (t->state == DURO__OPEN || (winner && winner->order <= t->order)) continue;
     winner = t;
     first = i;
   }
   for (size_t i = 1; i <= count; i++) {
-    duro__task *t = list_task(L, p->host, 2, i);
+    duro__task *t = list_task(L, 2, i);
     if (t == winner) continue;
     duro_error *err = NULL;
     duro_code code = duro__task_drop(L, p, t, &err);

@@ -21,16 +21,17 @@ typedef struct duro__entry duro__entry;
 
 // An open task: what the runtime sees, and what only this room knows. One block with its texts.
 struct duro__entry {
-  duro__open open;      // first: duro__exec_open gives its address
-  int64_t due_ms;       // the key under which it stands in the due heap
-  int64_t whole_due_ms; // an activity's deadline_ms; DURO_NEVER when there is none
-  size_t size;          // of the block
-  uint32_t heap_place;  // 1 + its index in the due heap; 0 = not there
-  uint32_t start_turn;  // the turn whose effects hold its START_JOB or START_CHILD ...
-  uint32_t start_place; // ... and the index there
-  bool local_job;       // it is counted in the exec's local_jobs
-  bool taken;           // duro__exec_take_due gave away its end: it is due no more
-  bool told;            // a bound wait whose completion the program has had
+  duro__open open;         // first: duro__exec_open gives its address
+  int64_t due_ms;          // the key under which it stands in the due heap
+  int64_t whole_due_ms;    // an activity's deadline_ms; DURO_NEVER when there is none
+  size_t size;             // of the block
+  struct duro__slab *slab; // that it lies in; NULL: it is a block of its own
+  uint32_t heap_place;     // 1 + its index in the due heap; 0 = not there
+  uint32_t start_turn;     // the turn whose effects hold its START_JOB or START_CHILD ...
+  uint32_t start_place;    // ... and the index there
+  bool local_job;          // it is counted in the exec's local_jobs
+  bool taken;              // duro__exec_take_due gave away its end: it is due no more
+  bool told;               // a bound wait whose completion the program has had
   duro__entry *prev_waiter, *next_waiter; // waits of one name that have no event yet
   duro__box *box;                         // of such a wait
   duro__mail *mail;                       // the event a bound wait holds
@@ -47,6 +48,7 @@ typedef struct duro__open_set {
   duro__open_slot *slots;
   size_t begin, end, capacity; // slots[begin] is never empty
   size_t count, bytes;
+  struct duro__slab *slab; // where the next entry of many goes; NULL = none
 } duro__open_set;
 
 // A received event that nobody has looked at: in a box, or held by a bound wait.

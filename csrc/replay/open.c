@@ -10,6 +10,8 @@
 
 #include "base/json.h"
 
+#define MANY        64          // open tasks: from there on entries share slabs
+#define SLAB_BYTES  (32 * 1024) // as much as one task of many may hold back for the others
 #define FIRST_SLOTS 2
 
 // --- The array ---
@@ -84,11 +86,43 @@ static void close_slot(duro__open_set *s, int64_t id) {
 
 // --- Entries ---
 
+// Room for some hundred entries, of which each is used once. It goes with the last of them.
+typedef struct duro__slab {
+  size_t used, live;
+  max_align_t bytes[];
+} duro__slab;
+
+// Of many open tasks the entries lie side by side, in the order in which they mostly end. Not so where the
+// address sanitizer is to see the end of each.
+static duro__entry *take_of_slab(duro__open_set *s, size_t size) {
+  size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+  if (!DURO_POOL_KEEPS || s->count < MANY || size > SLAB_BYTES / 8) return NULL;
+  if (!s->slab || SLAB_BYTES - s->slab->used < size) {
+    duro__slab *slab = malloc(sizeof *slab + SLAB_BYTES);
+    if (!slab) return NULL;
+    *slab = (duro__slab){0};
+    s->slab = slab; // the one before goes with its last entry
+  }
+  duro__entry *e = (duro__entry *)((char *)s->slab->bytes + s->slab->used);
+  s->slab->used += size;
+  s->slab->live++;
+  return e;
+}
+
+static void give_to_slab(duro__open_set *s, duro__slab *slab) {
+  if (--slab->live) return;
+  if (s->slab == slab) s->slab = NULL;
+  free(slab);
+}
+
 static duro__entry *take_block(duro__exec *x, size_t size) {
-  duro__entry *e = duro_pool_take(duro__blocks(x), size);
+  duro__entry *e = take_of_slab(&x->open, size);
+  duro__slab *slab = e ? x->open.slab : NULL;
+  if (!e) e = duro_pool_take(duro__blocks(x), size);
   if (!e) return NULL;
   memset(e, 0, sizeof *e);
   e->size = size;
+  e->slab = slab;
   x->open.bytes += size;
   return e;
 }
@@ -101,7 +135,10 @@ static void free_owned(duro__entry *e) {
 static void give_block(duro__exec *x, duro__entry *e) {
   free_owned(e);
   x->open.bytes -= e->size;
-  duro_pool_give(duro__blocks(x), e);
+  if (e->slab)
+    give_to_slab(&x->open, e->slab);
+  else
+    duro_pool_give(duro__blocks(x), e);
 }
 
 // The queue of an activity's options, unescaped into *b when it has to be. Absent: served here.

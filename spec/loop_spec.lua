@@ -56,6 +56,24 @@ describe("the loop of a runtime", function()
     assert.equal(2500 * 2501 / 2, rt:wait(id, 10))
   end)
 
+  it("lets the activities of others begin among those of a large fan-out", function()
+    local runs = 0
+    rt:activity("counts", function() runs = runs + 1 end)
+    rt:activity("looks", function() return runs end)
+    rt:orchestration("fan", function(ctx)
+      local tasks = {}
+      for n = 1, 6000 do tasks[n] = ctx:schedule_activity("counts", n) end
+      ctx:join(tasks)
+    end)
+    rt:orchestration("other", function(ctx) return ctx:activity("looks") end)
+    local fan = assert(rt:start("fan"))
+    runtimes.until_true(rt, function() return runs > 0 end)
+    assert.is_true(assert(rt:wait(assert(rt:start("other")), 10)) < 6000)
+    assert(rt:run_until_idle(10))
+    assert.equal(6000, runs)
+    assert.equal("completed", rt:status(fan).status)
+  end)
+
   it("is idle when everything waits for outside input or time", function()
     rt:orchestration("waits", function(ctx)
       ctx:sleep(5)

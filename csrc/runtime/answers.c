@@ -162,22 +162,30 @@ bool duro__read_row(duro_runtime *rt, duro_request *r, duro_str id, duro_arena *
   return false;
 }
 
+duro_code duro__load_events(duro_runtime *rt, int64_t key, int64_t execution_id, duro_arena *arena,
+                            duro_events *out, duro_error **err) {
+  duro_texts texts = {0};
+  duro_code code = duro__store_history(rt->store, key, execution_id, arena, &texts, err);
+  return code ? code : duro_events_decode(texts.items, texts.count, arena, out, err);
+}
+
+void duro__fail_events(duro_request *r, int64_t execution_id, duro_code code, duro_error *err) {
+  if (code != DURO_CORRUPT) {
+    duro__fail_with(r, code, err);
+    return;
+  }
+  const char *why = err && err->message ? err->message : "";
+  duro__request_fail(r, code, "the history of execution %lld cannot be read: %s",
+                     (long long)execution_id, why);
+  duro_error_free(err);
+}
+
 bool duro__read_events(duro_runtime *rt, duro_request *r, int64_t key, int64_t execution_id,
                        duro_arena *arena, duro_events *out) {
   duro_error *err = NULL;
-  duro_texts texts = {0};
-  duro_code code = duro__store_history(rt->store, key, execution_id, arena, &texts, &err);
-  if (!code) code = duro_events_decode(texts.items, texts.count, arena, out, &err);
-  if (!code) return true;
-  if (code == DURO_CORRUPT) {
-    const char *why = err && err->message ? err->message : "";
-    duro__request_fail(r, code, "the history of execution %lld cannot be read: %s",
-                       (long long)execution_id, why);
-    duro_error_free(err);
-    return false;
-  }
-  duro__fail_with(r, code, err);
-  return false;
+  duro_code code = duro__load_events(rt, key, execution_id, arena, out, &err);
+  if (code) duro__fail_events(r, execution_id, code, err);
+  return !code;
 }
 
 duro__exec *duro__scan(duro_runtime *rt, duro_request *r, const duro_instance_row *row,

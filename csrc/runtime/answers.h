@@ -30,6 +30,10 @@ bool duro__read_row(duro_runtime *rt, duro_request *r, duro_str id, duro_arena *
                     duro_instance_row *out); // not_found names the id
 bool duro__read_events(duro_runtime *rt, duro_request *r, int64_t key, int64_t execution_id,
                        duro_arena *arena, duro_events *out);
+// ... and its two halves, of which the first may run on any thread.
+duro_code duro__load_events(duro_runtime *rt, int64_t key, int64_t execution_id, duro_arena *arena,
+                            duro_events *out, duro_error **err);
+void duro__fail_events(duro_request *r, int64_t execution_id, duro_code code, duro_error *err);
 // The state of an execution from its events, without a program; NULL on failure. Free it.
 duro__exec *duro__scan(duro_runtime *rt, duro_request *r, const duro_instance_row *row,
                        const duro_events *events);

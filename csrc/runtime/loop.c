@@ -14,6 +14,7 @@
 #define TURNS_PER_STEP  4000
 #define LEAVE_NS        UINT64_C(1000000) // in letting go of what a large batch had
 #define TURNS_NS        UINT64_C(2000000) // beside a slice of a bulk call (bulk_steps.c)
+#define BEGUN_NS        UINT64_C(4000000) // of what a call has begun
 #define LONGEST_WAIT_MS 1000              // leases are renewed and other processes looked after
 
 void duro__log(duro_runtime *rt, const char *level, const char *format, ...) {
@@ -67,17 +68,17 @@ static bool turns_allowed(const duro_runtime *rt) {
   return !(rt->options.virtual_clock && (rt->in_flight || duro__claims_busy(rt)));
 }
 
-// While a bulk call is worked off, its turns come in slices as well; and the batch that it holds takes
-// every turn.
+// The turns of a call for many instances come in slices, too; and the batch that one holds takes every turn.
 static bool enough_turns(duro_runtime *rt, uint64_t from_ns) {
   if (rt->options.virtual_clock) return false;
-  if (rt->bulks && rt->tick_ns - from_ns >= TURNS_NS) return true;
+  uint64_t most_ns = rt->bulks ? TURNS_NS : rt->begun_tail ? BEGUN_NS : UINT64_MAX;
+  if (rt->tick_ns - from_ns >= most_ns) return true;
   return !rt->holder && duro__batch_full(rt) && !duro__batches_turn(rt);
 }
 
 static bool run_turns(duro_runtime *rt) {
   bool any = false;
-  uint64_t from_ns = rt->bulks ? duro__tick(rt) : 0;
+  uint64_t from_ns = rt->bulks || rt->begun_tail ? duro__tick(rt) : rt->tick_ns;
   for (int n = 0; rt->ready_count && n < TURNS_PER_STEP && turns_allowed(rt); n++) {
     if (enough_turns(rt, from_ns)) break;
     duro__turn_run(rt, duro__instance_next_ready(rt));

@@ -2,6 +2,8 @@
 //
 // A page goes on behind an event id; its token is of one execution of one run and of the same kinds and
 // order. Only committed events are read, so what a page tells is never taken back.
+#include <stdlib.h>
+
 #include "runtime/answers.h"
 #include "runtime/arguments.h"
 #include "runtime/page_token.h"
@@ -56,6 +58,7 @@ static void add_event(duro_buf *b, const duro_event *e, event_form form) {
 // --- history: pages of one execution ---
 
 #define PAGE_EVENTS 1000
+#define MANY_EVENTS 5000 // about 1 ms
 
 typedef struct history_page {
   duro_str id;
@@ -187,16 +190,31 @@ static duro_code add_next_token(duro_runtime *rt, duro_buf *b, int64_t last, int
   return code;
 }
 
-static void answer_page(duro_runtime *rt, duro_request *r, history_page *p,
-                        const duro_instance_row *row, duro_str scope, duro_arena *arena) {
-  int64_t execution_id = p->execution_id ? p->execution_id : row->execution_id, last;
+// A page on its way: a long history is read on the helper thread.
+typedef struct reading {
+  duro_request *request;
+  duro_arena arena;
+  history_page page;
+  duro_instance_row row;
+  duro_buf scope;
+  int64_t execution_id;
   duro_events events;
+} reading;
+
+static void reading_free(reading *h) {
+  duro_buf_free(&h->scope);
+  duro_arena_free(&h->arena);
+  free(h);
+}
+
+static void answer_page(duro_runtime *rt, reading *h) {
+  duro_request *r = h->request;
   duro_error *err = NULL;
-  if (!take_token(rt, r, p, scope, &execution_id, arena)) return;
-  if (!duro__read_events(rt, r, row->key, execution_id, arena, &events)) return;
+  int64_t last;
   duro_buf_clear(&r->answer);
-  add_page(&r->answer, p, &events, &last);
-  duro_code code = add_next_token(rt, &r->answer, last, execution_id, scope, &err);
+  add_page(&r->answer, &h->page, &h->events, &last);
+  duro_code code =
+      add_next_token(rt, &r->answer, last, h->execution_id, duro_buf_str(&h->scope), &err);
   duro_buf_add_char(&r->answer, '}');
   if (code)
     duro__fail_with(r, code, err);
@@ -204,20 +222,66 @@ static void answer_page(duro_runtime *rt, duro_request *r, history_page *p,
     duro__request_durable(r);
 }
 
-void duro__verb_history(duro_runtime *rt, duro_request *r, duro_str args) {
-  duro_arena arena = {0};
-  duro_buf scope = {0};
-  duro_instance_row row;
-  history_page p;
-  if (arg_page(r, args, &arena, &p) && duro__read_row(rt, r, p.id, &arena, &row)) {
-    page_scope(args, &p, row.run_id, &scope);
-    if (scope.oom)
-      duro__fail_memory(r);
-    else
-      answer_page(rt, r, &p, &row, duro_buf_str(&scope), &arena);
+static void events_run(duro_runtime *rt, duro__command *c) {
+  reading *h = c->subject;
+  c->code = duro__load_events(rt, h->row.key, h->execution_id, &h->arena, &h->events, &c->error);
+}
+
+static void events_done(duro_runtime *rt, duro__command *c) {
+  reading *h = c->subject;
+  if (rt->closing && !c->code)
+    c->code = duro_fail(&c->error, DURO_CLOSED, "the runtime was closed");
+  if (c->code)
+    duro__fail_events(h->request, h->execution_id, c->code, c->error);
+  else
+    answer_page(rt, h);
+  reading_free(h);
+  duro_arena_free(&c->arena);
+  free(c);
+}
+
+// False: the request is answered, or will be: the helper has it.
+static bool events_here(duro_runtime *rt, reading *h, bool *aside) {
+  duro__command *c = NULL;
+  if (h->row.event_count > MANY_EVENTS) c = duro__command_new(events_run, events_done);
+  *aside = c != NULL;
+  if (!c) {
+    return duro__read_events(rt, h->request, h->row.key, h->execution_id, &h->arena, &h->events);
   }
-  duro_buf_free(&scope);
-  duro_arena_free(&arena);
+  c->subject = h;
+  duro__helper_push(rt, c);
+  return false;
+}
+
+static bool begin_page(duro_runtime *rt, duro_str args, reading *h) {
+  duro_request *r = h->request;
+  history_page *p = &h->page;
+  args = duro_arena_dup(&h->arena, args);
+  if (!args.p) {
+    duro__fail_memory(r);
+    return false;
+  }
+  if (!arg_page(r, args, &h->arena, p) || !duro__read_row(rt, r, p->id, &h->arena, &h->row))
+    return false;
+  h->execution_id = p->execution_id ? p->execution_id : h->row.execution_id;
+  duro_str scope = page_scope(args, p, h->row.run_id, &h->scope);
+  if (h->scope.oom) {
+    duro__fail_memory(r);
+    return false;
+  }
+  return take_token(rt, r, p, scope, &h->execution_id, &h->arena);
+}
+
+void duro__verb_history(duro_runtime *rt, duro_request *r, duro_str args) {
+  reading *h = calloc(1, sizeof *h);
+  bool aside = false;
+  if (!h) {
+    duro__fail_memory(r);
+    return;
+  }
+  h->request = r;
+  if (begin_page(rt, args, h) && events_here(rt, h, &aside)) answer_page(rt, h);
+  if (!aside) reading_free(h);
 }
 
 // --- export: every execution, its events in their exported form ---

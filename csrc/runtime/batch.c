@@ -306,10 +306,9 @@ static void leave_later(duro_runtime *rt, duro__batch *b) {
     duro__instance *i = b->touched.items[k];
     if (i->deleted && duro_map_get(&rt->by_id, i->id) == i) duro_map_remove(&rt->by_id, i->id);
   }
-  duro__batch **end = &rt->leaving;
-  while (*end) end = &(*end)->next;
+  duro__batches_leave(rt, UINT64_MAX); // one at a time: else who is fast would fill the memory
   b->next = NULL;
-  *end = b;
+  rt->leaving = b;
 }
 
 bool duro__batches_leave(duro_runtime *rt, uint64_t most_ns) {

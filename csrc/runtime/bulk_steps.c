@@ -19,14 +19,20 @@
 
 typedef struct slice {
   uint64_t until_ns; // 0: no end
-  size_t left;
+  size_t done, most;
   bool over;
 } slice;
 
+// Asked behind each one, so every slice has one at least.
 static bool slice_over(slice *s) {
-  if (!s->left || (s->until_ns && duro_clock_monotonic_ns() >= s->until_ns)) s->over = true;
-  if (s->left) s->left--;
+  s->done++;
+  s->over = s->done >= s->most || (s->until_ns && duro_clock_monotonic_ns() >= s->until_ns);
   return s->over;
+}
+
+// However long the filter took, those it gave first are acted upon.
+static void slice_begins(slice *s) {
+  if (s->until_ns && !s->done) s->until_ns = duro_clock_monotonic_ns() + SLICE_NS;
 }
 
 // --- Its place in the queue ---
@@ -208,8 +214,8 @@ static void wait_for_batches(duro_runtime *rt, duro__bulk *b) {
 
 static bool stop_all(duro_runtime *rt, duro__bulk *b, slice *s) {
   while (b->at < b->count) {
-    if (slice_over(s)) return false;
     b->in_flight |= b->kind->stop(rt, b, b->ids[b->at++]);
+    if (slice_over(s)) return false;
   }
   b->at = 0;
   if (!b->in_flight) return true;
@@ -234,9 +240,11 @@ static duro_code act_chunk(duro_runtime *rt, duro__bulk *b, slice *s, duro_error
   size_t kept = count;
   if (b->filtered) code = confirm(rt, b, count, &arena, some, &kept, err);
   b->at += count;
-  while (!code && n < kept && !slice_over(s)) {
+  slice_begins(s);
+  while (!code && n < kept) {
     b->matched++;
     if (!act_on(rt, b, some[n++])) code = duro_fail_oom(err);
+    if (slice_over(s)) break;
   }
   if (!code && !give_back(b, some + n, kept - n)) code = duro_fail_oom(err);
   duro_arena_free(&arena);
@@ -261,9 +269,10 @@ static bool act_all(duro_runtime *rt, duro__bulk *b, slice *s) {
 static bool act_on_rest(duro_runtime *rt, duro__bulk *b, slice *s) {
   bool last = !rt->in_flight || rt->closing;
   size_t kept = 0, n = 0, count = b->rest.count;
-  for (; n < count && !slice_over(s); n++) {
-    duro_str id = b->rest.items[n];
+  while (n < count) {
+    duro_str id = b->rest.items[n++];
     if (!b->kind->act(rt, b, id, last)) b->rest.items[kept++] = id;
+    if (slice_over(s)) break;
   }
   memmove(b->rest.items + kept, b->rest.items + n, (count - n) * sizeof *b->rest.items);
   b->rest.count = kept + count - n;
@@ -303,9 +312,9 @@ bool duro__bulks_wait(const duro_runtime *rt) {
 bool duro__bulks_turn(duro_runtime *rt) {
   duro__bulk *b = rt->bulks;
   if (!b || duro__bulks_wait(rt)) return false;
-  slice s = {.left = SIZE_MAX};
+  slice s = {.most = SIZE_MAX};
   if (rt->options.virtual_clock)
-    s.left = VIRTUAL_MOST;
+    s.most = VIRTUAL_MOST;
   else
     s.until_ns = duro__tick(rt) + SLICE_NS;
   rt->did_something = true;
@@ -318,7 +327,7 @@ bool duro__bulks_turn(duro_runtime *rt) {
 
 // A few messages go into the batch that is open anyway.
 static void send_at_once(duro_runtime *rt, duro__bulk *b) {
-  slice s = {.left = SIZE_MAX};
+  slice s = {.most = SIZE_MAX};
   b->at_once = true;
   if (!act_all(rt, b, &s)) return;
   if (!b->dry_run) duro__turns_now(rt);
@@ -326,7 +335,7 @@ static void send_at_once(duro_runtime *rt, duro__bulk *b) {
 }
 
 void duro__bulk_work(duro_runtime *rt, duro__bulk *b) {
-  slice s = {.left = SIZE_MAX};
+  slice s = {.most = SIZE_MAX};
   bool first = !rt->bulks, few = b->count <= AT_ONCE;
   if (first && few && b->kind->turns) {
     send_at_once(rt, b);
@@ -339,7 +348,7 @@ void duro__bulk_work(duro_runtime *rt, duro__bulk *b) {
 // The one that has begun goes to its end, as one batch; turns that it did not come to are stored as messages.
 void duro__bulks_close(duro_runtime *rt) {
   duro__bulk *b = rt->holder;
-  slice s = {.left = SIZE_MAX};
+  slice s = {.most = SIZE_MAX};
   if (b && rt->open && !rt->fault && !rt->lost) work_on(rt, b, &s);
   for (duro__bulk *next = rt->bulks; (b = next);) {
     next = b->next;

@@ -38,6 +38,25 @@ describe("a history in pages", function()
     assert.same({ "1 2 3 4 5 6 7 8 9 10 11 12" }, pages {})
   end)
 
+  it("has each event of a long one, too", function()
+    rt:orchestration("long", function(ctx)
+      for i = 1, 6000 do ctx:side_effect(function() return i end) end
+      ctx:wait_event("more")
+    end)
+    assert(rt:start("long", nil, { id = "long" }))
+    assert(rt:run_until_idle(10))
+    local after, token = 0, nil
+    repeat
+      local page = assert(rt:history { instance = "long", page_token = token })
+      for _, event in ipairs(page.events) do
+        after = after + 1
+        assert.equal(after, event.event_id)
+      end
+      token = page.next_page_token
+    until not token
+    assert.equal(6002, after)
+  end)
+
   it("pages what was asked for only", function()
     assert.same({ "3 5", "7 9", "11" }, pages { page_size = 2, kinds = "activity_completed" })
     assert.same({ "1 3 5 7 9 11" }, pages { kinds = { "activity_completed", "orchestration_started" } })

@@ -418,7 +418,8 @@ describe("a client of an owner that does not turn its loop", function()
     local owner = runtimes.open { path = path, clock = "system" }
     owner:orchestration("waits", function(ctx) return ctx:wait_event("go") end)
     assert(owner:start("waits", nil, { id = "w" }))
-    shell.output(("sqlite3 -cmd '.timeout 5000' %s 'UPDATE lease SET expires_at_ms = expires_at_ms - 70000'"):format(path))
+    shell.output(("sqlite3 -cmd '.timeout 5000' %s 'UPDATE lease SET expires_at_ms = expires_at_ms - 70000'")
+      :format(path))
     local client = runtimes.open { path = path, role = "client", clock = "system" }
     local frames, err = client:stack("w")
     assert.is_nil(frames)

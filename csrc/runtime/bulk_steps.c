@@ -309,9 +309,30 @@ bool duro__bulks_wait(const duro_runtime *rt) {
   return !b->kind->turns || !rt->options.virtual_clock; // what the open batch has goes out first
 }
 
+// All but the one that has begun: that one is answered with its batch.
+static void fail_waiting(duro_runtime *rt, duro_code code) {
+  for (duro__bulk *b = rt->bulks, *next; b; b = next) {
+    next = b->next;
+    if (b != rt->holder) duro__request_fail(b->request, code, "%s", duro_code_sentence(code));
+  }
+}
+
+// The lease is lost: nothing more can be stored.
+static void end_all(duro_runtime *rt) {
+  duro__bulk *b = rt->holder;
+  if (b && rt->open && !rt->fault) {
+    duro_error *err = NULL;
+    duro_fail(&err, DURO_LOCKED, "%s", duro_code_sentence(DURO_LOCKED));
+    duro__batch_poison(rt, err);
+    let_go(rt, b, false);
+  }
+  fail_waiting(rt, DURO_LOCKED);
+}
+
 bool duro__bulks_turn(duro_runtime *rt) {
   duro__bulk *b = rt->bulks;
-  if (!b || duro__bulks_wait(rt)) return false;
+  if (rt->lost) end_all(rt);
+  if (rt->lost || duro__bulks_wait(rt)) return false;
   slice s = {.most = SIZE_MAX};
   if (rt->options.virtual_clock)
     s.most = VIRTUAL_MOST;
@@ -347,12 +368,7 @@ void duro__bulk_work(duro_runtime *rt, duro__bulk *b) {
 
 // The one that has begun goes to its end, as one batch; turns that it did not come to are stored as messages.
 void duro__bulks_close(duro_runtime *rt) {
-  duro__bulk *b = rt->holder;
   slice s = {.most = SIZE_MAX};
-  if (b && rt->open && !rt->fault && !rt->lost) work_on(rt, b, &s);
-  for (duro__bulk *next = rt->bulks; (b = next);) {
-    next = b->next;
-    if (b != rt->holder) // that one is answered with its batch
-      duro__request_fail(b->request, DURO_CLOSED, "the runtime was closed");
-  }
+  if (rt->holder && rt->open && !rt->fault && !rt->lost) work_on(rt, rt->holder, &s);
+  fail_waiting(rt, DURO_CLOSED);
 }

@@ -141,7 +141,7 @@ static bool own_work(duro_runtime *rt) {
   any |= run_turns(rt);
   any |= duro__heartbeats_turn(rt);
   any |= duro__batches_turn(rt);
-  if (rt->bulks && turns_allowed(rt)) any |= duro__bulks_turn(rt);
+  if (rt->bulks && (rt->lost || turns_allowed(rt))) any |= duro__bulks_turn(rt);
   duro__fold_turn(rt);
   duro__figures_turn(rt);
   if (rt->live_count > (size_t)rt->options.max_live_instances) duro__evict(rt, 0);

@@ -11,12 +11,14 @@
 #define MANY 150
 
 static atomic_int commits_to_fail;
+static atomic_bool lease_is_lost;
 
 static duro_code failing_commit(duro_store *s, const duro_batch *batch, duro_error **err) {
   if (atomic_load(&commits_to_fail) > 0) {
     atomic_fetch_sub(&commits_to_fail, 1);
     return duro_fail(err, DURO_STORAGE, "the disk is full");
   }
+  if (atomic_load(&lease_is_lost)) return duro_fail(err, DURO_LOCKED, "somebody else has it");
   return duro_store_sqlite.commit(s, batch, err);
 }
 
@@ -110,6 +112,21 @@ TEST(a_call_falls_with_the_batch_before_it) {
     }
     check_after(rt, k);
     duro_close(rt);
+  }
+}
+
+TEST(a_lost_lease_ends_those_that_wait_too) {
+  for (size_t k = 0; k < CALLS; k++) {
+    duro_runtime *rt = open_with_many(":memory:", k % 2);
+    atomic_store(&lease_is_lost, true);
+    duro_request *first = call(rt, calls[k].verb, calls[k].args);
+    duro_request *second = call(rt, "resume_instances", OF_WAITS "}");
+    CHECK(settle(rt, NULL, first));
+    CHECK(strstr(outcome(first), "locked: "));
+    CHECK(settle(rt, NULL, second));
+    CHECK(strstr(outcome(second), "locked: "));
+    duro_close(rt);
+    atomic_store(&lease_is_lost, false);
   }
 }
 

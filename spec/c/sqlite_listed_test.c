@@ -138,6 +138,55 @@ TEST(an_instance_is_listed_by_the_first_fold) {
   remove_folder();
 }
 
+// `count` instances in one batch. Of the first half all have ended but one in a hundred.
+static bool start_many(owner *o, size_t count) {
+  duro_store_marks next = o->marks;
+  duro_instance_row *rows = calloc(count, sizeof *rows);
+  char(*ids)[24] = calloc(count, sizeof *ids);
+  next.last_batch++;
+  for (size_t i = 0; i < count; i++) {
+    next.last_key = duro_key_next(next.last_key, o->now, false);
+    snprintf(ids[i], sizeof ids[i], "m%lld", (long long)next.last_key);
+    bool ended = i < count / 2 && i % 100 > 0;
+    rows[i] = (duro_instance_row){.key = next.last_key,
+                                  .id = duro_str_from(ids[i]),
+                                  .name = DURO_STR("order"),
+                                  .status = ended ? DURO_STATUS_COMPLETED : DURO_STATUS_RUNNING,
+                                  .created_at_ms = o->now,
+                                  .updated_at_ms = o->now,
+                                  .completed_at_ms = ended ? o->now : 0,
+                                  .execution_id = 1};
+  }
+  duro_batch batch = {.id = next.last_batch,
+                      .previous = o->marks.last_batch,
+                      .epoch = o->epoch,
+                      .now_ms = o->now,
+                      .last_seq = next.last_seq,
+                      .last_key = next.last_key,
+                      .inserts = rows,
+                      .insert_count = count};
+  bool held = OK(ops->commit(o->s, &batch, &err));
+  if (held) o->marks = next;
+  free(ids);
+  free(rows);
+  return held;
+}
+
+TEST(many_that_have_ended_are_listed_before_the_fold) {
+  owner o = {0};
+  new_folder();
+  if (!open_owner(&o) || !start_many(&o, UNLISTED_ROWS - 1)) return;
+  CHECK_INT(listed(), 0);
+  start_many(&o, 100);
+  CHECK_INT(listed(), 1500); // up to the sixteenth that runs, each the first of a hundred
+  CHECK_INT(wrong(), 0);
+  OK(fold(&o));
+  CHECK_INT(listed(), UNLISTED_ROWS + 99);
+  CHECK_INT(wrong(), 0);
+  close_owner(&o);
+  remove_folder();
+}
+
 // Clients start without an owner, who would fold.
 TEST(what_clients_start_does_not_stay_unlisted_for_ever) {
   owner o = {0};

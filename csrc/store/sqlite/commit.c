@@ -89,6 +89,7 @@ static duro_code insert_instances(duro_store *s, duro__sqlite_conn *c, const dur
   }
   duro_map_free(&keys);
   s->chain.instances += (int64_t)batch->insert_count;
+  s->unlisted += batch->insert_count;
   return code;
 }
 
@@ -284,6 +285,7 @@ static duro_code write_batch(duro_store *s, duro__sqlite_conn *c, const duro_bat
   advance(&s->chain, batch);
   code = duro__sqlite_chain_count(s, batch->counters, batch->counter_count, err);
   if (code == DURO_OK) code = write_rows(s, c, batch, err);
+  if (code == DURO_OK) code = duro__sqlite_list_ended(s, c, err);
   if (code == DURO_OK && batch->turn_count == 0) {
     s->chain.seq = greater(s->chain.seq, batch->last_seq);
     code = duro__sqlite_chain_settle(s, c, err);

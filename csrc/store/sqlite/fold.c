@@ -318,6 +318,7 @@ duro_code duro__sqlite_fold(duro_store *s, int64_t epoch, int64_t now_ms, size_t
   int64_t folded_seq = 0;
   code = fold(s, c, epoch, now_ms, max_rows, folded, &folded_seq, &no_tail, err);
   duro__sqlite_counts_forget(s);
+  s->unlisted = 0;
   give_back(&s->fold_bytes);
   give_back(&s->fold_text);
   code = duro__sqlite_write_end(s, c, code, err);

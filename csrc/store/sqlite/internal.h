@@ -51,6 +51,7 @@
 #define LIST_PROBE_ROWS  10000   // a filter with fewer matches is read whole and sorted
 #define LIST_WALK_STEPS  4000000 // VM steps (some 50 ms) of a walk before sorting instead
 #define LIST_QUICK_SHARE 5       // a first try with that part of both: most lists need no more
+#define UNLISTED_ROWS    4096    // a list reads so many rows besides in a third of a millisecond
 #define ROWS_AT_ONCE     8 // in one INSERT: a statement's beginning and end cost as much as a row
 #define TAIL_BITS        (1u << 21) // 100 000 instances fill a fifth of it
 
@@ -122,6 +123,7 @@ struct duro_store {
   int reuse_frames;      // how many that shall be when the log is to begin anew
   duro__sqlite_fold_row *fold_rows;
   size_t fold_capacity;
+  size_t unlisted;    // how many were inserted since instances were last listed
   duro_map uncounted; // by instance key (counts.c); its values are in uncounted_entries
   duro_arena uncounted_entries;
   duro_buf fold_bytes, fold_text;
@@ -312,6 +314,8 @@ duro_code duro__sqlite_list_one(duro__sqlite_conn *c, int64_t key, duro_error **
 // The first `most` of those above it (-1: all).
 duro_code duro__sqlite_list_new(duro__sqlite_conn *c, int64_t listed_to, int64_t most,
                                 duro_error **err);
+// At the end of a batch: those that have ended, if many were inserted since the last time.
+duro_code duro__sqlite_list_ended(duro_store *s, duro__sqlite_conn *c, duro_error **err);
 duro_code duro__sqlite_unlist(duro__sqlite_conn *c, int64_t key, duro_error **err);
 
 // --- counts.c ---

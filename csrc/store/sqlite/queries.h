@@ -29,6 +29,7 @@
   X(read_listed_to, READS)                                                                         \
   X(insert_listed, WRITES)                                                                         \
   X(insert_new_listed, WRITES)                                                                     \
+  X(insert_ended_listed, WRITES)                                                                   \
   X(delete_listed, WRITES)                                                                         \
   X(read_projection, WRITES)                                                                       \
   X(delete_instance, WRITES)                                                                       \

@@ -113,6 +113,18 @@ INSERT INTO listed
 SELECT instance_key, status, name, updated_at_ms, completed_at_ms, parent_id, wake_at_ms
 FROM instances WHERE instance_key > ? ORDER BY instance_key LIMIT ?
 
+-- The same up to the sixteenth that has not ended.
+
+-- name: insert_ended_listed
+INSERT INTO listed
+SELECT instance_key, status, name, updated_at_ms, completed_at_ms, parent_id, wake_at_ms
+FROM instances
+WHERE instance_key > ?1 AND instance_key < coalesce((
+  SELECT instance_key FROM instances WHERE instance_key > ?1 AND completed_at_ms IS NULL
+  ORDER BY instance_key LIMIT 1 OFFSET 15
+), 9223372036854775807)
+ORDER BY instance_key
+
 -- name: delete_listed
 DELETE FROM listed WHERE instance_key = ?
 

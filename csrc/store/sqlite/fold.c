@@ -3,8 +3,9 @@
 // In one transaction: the rows above the watermark are copied to memory, sorted by instance and
 // execution, and each execution gets one history row, whose array is made by joining the turns'
 // arrays without reading them; then the instances' projection is brought up to date, each index
-// only where its column changes. What an instance no longer needs is skipped: rows of deleted
-// instances and of pruned executions. Last, the front of the feed is trimmed.
+// only where its column changes. An instance that began and ended since the last fold needs only its
+// history (counts.c). Skipped are rows of deleted instances and of pruned executions. Last, what is new
+// is listed (listed.c), and the front of the feed is trimmed.
 // Invariant: after a fold, `history` holds exactly the events of journal rows up to folded_seq of
 // what still exists. The watermark moves in the same transaction, so a crash folds again from the
 // start.

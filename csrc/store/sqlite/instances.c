@@ -2,7 +2,8 @@
 // them.
 //
 // An update is put together from parts, one for each set of members a caller may change, so that an
-// index is touched only when its column changes. There are 256 choices of parts; those that occur
+// index is touched only when its column changes; of a listed instance (listed.c) its entry there
+// follows. There are 256 choices of parts; those that occur
 // are prepared once. `waits` and `attributes` always hold exactly what the row's texts say, so the
 // texts tell what to remove. To add a member to the row: {instance_columns}, insert_instance and
 // the functions that put and take it here, in the same order.

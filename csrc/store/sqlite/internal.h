@@ -12,7 +12,8 @@
 // statement.c (queries.sql, errors), migrate.c, instances.c (rows), commit.c, fold.c, feed.c
 // (changes, trimming), load.c (reads of one instance), list.c and list_sql.c, lease.c, requests.c,
 // jobs.c, figures.c, audit.c, purge.c, tail.c (who is in the unfolded tail), listed.c (who is in
-// the indexes of lists), chain.c (what one batch leaves for the next).
+// the indexes of lists), counts.c (what instances that began lately have done), chain.c (what one
+// batch leaves for the next).
 #ifndef DURO_STORE_SQLITE_INTERNAL_H
 #define DURO_STORE_SQLITE_INTERNAL_H
 

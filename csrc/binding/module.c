@@ -214,21 +214,11 @@ static int setup(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"array", array},
-    {"is_array", is_array},
-    {"encode", encode},
-    {"decode", decode},
-    {"duration_ms", duration_ms},
-    {"plain_starts", duro__plain_starts},
-    {"uuid7", uuid7},
-    {"wall_ms", wall_ms},
-    {"monotonic_ms", monotonic_ms},
-    {"context", context},
-    {"current", current},
-    {"await", duro__jobs_await},
-    {"setup", setup},
-    {"open", duro__rt_open},
-    {NULL, NULL},
+    {"array", array},     {"is_array", is_array},       {"encode", encode},
+    {"decode", decode},   {"duration_ms", duration_ms}, {"plain_starts", duro__plain_starts},
+    {"uuid7", uuid7},     {"wall_ms", wall_ms},         {"monotonic_ms", monotonic_ms},
+    {"context", context}, {"current", current},         {"await", duro__jobs_await},
+    {"setup", setup},     {"open", duro__rt_open},      {NULL, NULL},
 };
 
 // --- Loading ---

@@ -118,7 +118,7 @@ static void ready_remove(duro_runtime *rt, duro__instance *i) {
     if (rt->ready_tail == i) rt->ready_tail = before;
     if (rt->begun_tail == i) rt->begun_tail = before;
     rt->ready_count--;
-      break;
+    break;
   }
   i->ready = false;
   i->ready_next = NULL;

@@ -70,12 +70,22 @@ static void forget_instance(duro_runtime *rt, duro__instance *i) {
   duro__instance_drop(rt, i);
 }
 
-static void batch_rollback(duro_runtime *rt, duro__batch *b) {
-  duro_code code = b->code ? b->code : DURO_STORAGE;
-  const char *message = b->error ? b->error->message : "an earlier batch could not be stored";
+// With what went wrong with it, or with the first of those that fall.
+static void fail_requests(duro__batch *b, const duro__batch *first) {
   for (size_t k = 0; k < b->requests.count; k++) {
-    duro__request_fail(b->requests.items[k], code, "%s", message);
+    duro_request *r = b->requests.items[k];
+    if (b->error)
+      duro__request_fail(r, b->code, "%s", b->error->message);
+    else if (first->error)
+      duro__request_fail(r, first->code, "an earlier batch could not be stored: %s",
+                         first->error->message);
+    else
+      duro__request_fail(r, DURO_STORAGE, "an earlier batch could not be stored");
   }
+}
+
+static void batch_rollback(duro_runtime *rt, duro__batch *b, const duro__batch *first) {
+  fail_requests(b, first);
   duro_message *m = b->consumed;
   b->consumed = NULL;
   while (m) {
@@ -148,7 +158,7 @@ static void probe_done(duro_runtime *rt, duro__command *c) {
       duro__batch_durable(rt, failed);
       failed = next;
     }
-    for (duro__batch *b = failed; b; b = b->next) batch_rollback(rt, b);
+    for (duro__batch *b = failed; b; b = b->next) batch_rollback(rt, b, failed);
     doomed_forget(rt, failed);
     while (failed) {
       duro__batch *next = failed->next;

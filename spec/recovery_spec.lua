@@ -500,8 +500,8 @@ describe("a file that is opened again", function()
     assert(rt:start("sleeps", nil, { id = "s" }))
     assert(rt:start("waits", nil, { id = "w" }))
     assert(rt:details("w")) -- folds, so that the other can leave memory
-    assert(rt:run_until_idle(10))
-    assert.equal(1, rt:runtime_metrics().live_instances)
+    local function has_room() return rt:runtime_metrics().live_instances <= 1 end
+    runtimes.until_true(rt, has_room, "one of them leaves memory")
     assert(rt:advance(61))
     assert.equal("completed", rt:status("s").status)
     assert.equal("running", rt:status("w").status)

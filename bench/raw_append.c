@@ -21,6 +21,17 @@ static void run(sqlite3 *db, const char *sql) {
   exit(1);
 }
 
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *stmt = NULL;
+  if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL) != SQLITE_OK) exit(1);
+  return stmt;
+}
+
+static void step(sqlite3_stmt *stmt) {
+  if (sqlite3_step(stmt) != SQLITE_DONE) exit(1);
+  sqlite3_reset(stmt);
+}
+
 int main(int argc, char **argv) {
   if (argc != 6) {
     fprintf(stderr, "usage: %s FILE ROWS ROWS_PER_TRANSACTION full|normal BYTES\n", argv[0]);
@@ -37,24 +48,25 @@ int main(int argc, char **argv) {
   run(db, strcmp(argv[4], "full") == 0 ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL");
   run(db, "CREATE TABLE log(seq INTEGER PRIMARY KEY, instance INTEGER, at INTEGER, events TEXT) "
           "STRICT");
-  sqlite3_stmt *insert;
-  sqlite3_prepare_v2(db, "INSERT INTO log VALUES(?,?,?,?)", -1, &insert, NULL);
+  sqlite3_stmt *begin = prepare(db, "BEGIN IMMEDIATE"), *commit = prepare(db, "COMMIT");
+  sqlite3_stmt *insert = prepare(db, "INSERT INTO log VALUES(?,?,?,?)");
   double started = now();
   for (long seq = 1; seq <= rows;) {
-    run(db, "BEGIN IMMEDIATE");
+    step(begin);
     for (long k = 0; k < per && seq <= rows; k++, seq++) {
       sqlite3_bind_int64(insert, 1, seq);
       sqlite3_bind_int64(insert, 2, seq % 5000);
       sqlite3_bind_int64(insert, 3, 1795307780631 + seq);
       sqlite3_bind_text(insert, 4, payload, (int)bytes, SQLITE_STATIC);
-      if (sqlite3_step(insert) != SQLITE_DONE) return 1;
-      sqlite3_reset(insert);
+      step(insert);
     }
-    run(db, "COMMIT");
+    step(commit);
   }
   double took = now() - started;
   printf("%.0f\n", (double)rows / took);
   sqlite3_finalize(insert);
+  sqlite3_finalize(begin);
+  sqlite3_finalize(commit);
   sqlite3_close(db);
   free(payload);
   return 0;

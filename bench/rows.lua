@@ -29,7 +29,7 @@ end
 
 
 local APPENDS = { "appends", rows = 100000, per = 1000, bytes = 150 }
-local ONE_BY_ONE = { "appends", rows = 3000, per = 1, bytes = 150 }
+local ONE_BY_ONE = { "appends", rows = 10000, per = 1, bytes = 150 }
 local FULL = { "full" }
 
 

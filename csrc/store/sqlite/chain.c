@@ -15,9 +15,9 @@
 // --- Reading ---
 
 static duro_code load_marks(duro_store *s, duro__sqlite_conn *c, int64_t *epoch, duro_error **err) {
-  int64_t found[11];
+  int64_t found[12];
   statement st = use(c, Q_read_chain);
-  duro_code code = duro__sqlite_take_ints(&st, found, 11, NULL, err);
+  duro_code code = duro__sqlite_take_ints(&st, found, 12, NULL, err);
   if (code != DURO_OK) return code;
   duro__sqlite_chain *chain = &s->chain;
   *epoch = found[0];
@@ -31,6 +31,7 @@ static duro_code load_marks(duro_store *s, duro__sqlite_conn *c, int64_t *epoch,
   chain->instances = found[8];
   chain->history_events = found[9];
   chain->listed_to = found[10];
+  chain->settled_key = found[11];
   return DURO_OK;
 }
 
@@ -141,12 +142,12 @@ static void add_counts(duro_buf *b, const duro__sqlite_chain *chain) {
   }
 }
 
-// What the row says itself, and marks that are 0, are left out: each step pays for these bytes.
+// What the row or settled_marks says, and marks that are 0, are left out: each step pays for these bytes.
 static void add_trailer(duro_buf *b, const duro__sqlite_chain *chain, const duro_turn_row *row) {
   add_mark(b, "{\"batch\":", chain->batch);
   if (chain->seq != row->seq) add_mark(b, ",\"seq\":", chain->seq);
   if (chain->latest_ms != row->at_ms) add_mark(b, ",\"at\":", chain->latest_ms);
-  if (chain->key) add_mark(b, ",\"key\":", chain->key);
+  if (chain->key != chain->settled_key) add_mark(b, ",\"key\":", chain->key);
   if (chain->message_id) add_mark(b, ",\"message\":", chain->message_id);
   if (chain->job_id) add_mark(b, ",\"job\":", chain->job_id);
   if (chain->instances) add_mark(b, ",\"instances\":", chain->instances);
@@ -188,6 +189,7 @@ duro_code duro__sqlite_chain_settle(duro_store *s, duro__sqlite_conn *c, duro_er
   put_int(&st, chain->instances);
   put_int(&st, chain->history_events);
   duro_code code = duro__sqlite_run(&st, err);
+  chain->settled_key = chain->key;
   chain->instances = chain->history_events = 0;
   return code == DURO_OK ? settle_counts(s, c, err) : code;
 }

@@ -97,6 +97,7 @@ typedef struct duro__sqlite_chain {
   bool known; // it is what stands in the file; else it is read before it is used
   int64_t epoch;
   int64_t batch, seq, key, message_id, job_id, latest_ms, journal_bytes;
+  int64_t settled_key;               // what settled_marks has for `key`
   int64_t instances, history_events; // added since settled_marks was written
   int64_t listed_to;                 // up to which key instances are listed (listed.c)
   duro_counter *counts;              // not in their tables yet; they and their texts are in `texts`

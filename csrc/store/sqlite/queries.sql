@@ -33,7 +33,7 @@ FROM marks
 -- name: read_chain
 SELECT l.epoch, m.last_batch, m.last_seq, m.last_key, m.last_message_id, m.last_job_id, m.latest_ms,
   m.journal_bytes, m.unsettled_instances, m.unsettled_events,
-  (SELECT coalesce(max(instance_key), 0) FROM listed)
+  (SELECT coalesce(max(instance_key), 0) FROM listed), (SELECT last_key FROM settled_marks)
 FROM marks AS m JOIN lease AS l ON l.first_partition = 0
 
 -- name: read_unsettled_counts

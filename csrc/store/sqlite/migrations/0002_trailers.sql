@@ -9,7 +9,7 @@ ALTER TABLE journal ADD COLUMN trailer TEXT; -- on a batch's last row, JSON: its
 ALTER TABLE marks RENAME TO settled_marks;
 
 -- The trailer of the newest batch, if that is newer than settled_marks: one row or none. It leaves out what
--- its row says, and marks that never were.
+-- its row or settled_marks says.
 CREATE VIEW trailer AS
 SELECT
   j.trailer AS body,
